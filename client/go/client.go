@@ -1,0 +1,181 @@
+//go:build linux && (amd64 || arm64)
+
+package hotpath
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/client/go/segment"
+)
+
+// client is a segment and what was made in it. The zero value opens itself with its first series.
+type client struct {
+	stripes stripes
+	header  atomic.Pointer[header]
+
+	once sync.Once
+	mu   sync.Mutex // guards all below
+
+	mapping     *mapping // nil where there is no memory at all
+	path        string   // of the published segment
+	unpublished string   // why there is none
+	environment error    // what was ignored in it
+
+	made         map[string]cell       // by the bytes of their records
+	instruments  map[string]instrument // by name
+	ordinary     int                   // series but overflow series
+	overflows    int                   // overflow series but the last of each kind
+	key          []byte
+	lastRejected error
+
+	getenv func(string) string // os.Getenv unless set
+}
+
+// header is a segment's header as words.
+type header [segment.HeaderSize / 8]uint64
+
+func (h *header) add(offset int)         { atomic.AddUint64(&h[offset/8], 1) }
+func (h *header) load(offset int) uint64 { return atomic.LoadUint64(&h[offset/8]) }
+
+// refuse counts a measurement that isn't recorded.
+func (c *client) refuse() {
+	if h := c.header.Load(); h != nil {
+		h.add(segment.OffRefused)
+	}
+}
+
+// open publishes the segment, or does with private memory, or with none.
+func (c *client) open() {
+	c.made, c.instruments = map[string]cell{}, map[string]instrument{}
+	if c.getenv == nil {
+		c.getenv = os.Getenv
+	}
+	resource, err := resourceRecord(c.getenv)
+	c.environment = err
+
+	switch transport := c.getenv("HOTPATH_TRANSPORT"); transport {
+	case "", "shm":
+		if c.mapping, c.path, err = publish(c.getenv("HOTPATH_DIR"), resource); err != nil {
+			c.unpublished = err.Error()
+		}
+	case "off":
+		c.unpublished = "HOTPATH_TRANSPORT is off"
+	case "bpf", "user_events", "io_uring":
+		c.unpublished = "HOTPATH_TRANSPORT " + transport + " is not available in this version"
+	default:
+		c.unpublished = fmt.Sprintf("HOTPATH_TRANSPORT %q is unknown", transport)
+		fmt.Fprintf(os.Stderr, "hotpath: %s (want shm or off); counting goes on in private memory\n", c.unpublished)
+	}
+	if c.mapping == nil {
+		if c.mapping, err = newPrivate(); err == nil {
+			err = c.mapping.begin(rand.Uint64(), resource)
+		}
+		if err != nil {
+			c.mapping = nil
+			c.unpublished += ", " + err.Error()
+			c.header.Store(new(header))
+			return
+		}
+	}
+	c.stripes.limit.Store(uint32(c.mapping.geometry.stripes - 1))
+	c.stripes.stride = uintptr(c.mapping.stripe)
+	c.stripes.client = c
+	c.header.Store((*header)(c.mapping.base))
+}
+
+// publish makes a segment in the directory.
+func publish(path string, resource []byte) (*mapping, string, error) {
+	if path == "" {
+		path = defaultDirectory
+	}
+	d, err := openDirectory(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer d.close()
+	f, err := newFile(d, roomy(), false)
+	if errors.Is(err, unix.EINVAL) { // no MADV_POPULATE_WRITE before Linux 5.14
+		f, err = newFile(d, small(), true)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	id := rand.Uint64()
+	name := fmt.Sprintf("%d-%016x", os.Getpid(), id)
+	if err = f.begin(id, resource); err == nil {
+		err = f.link(name)
+	}
+	if err != nil {
+		f.discard()
+		return nil, "", err
+	}
+	return f.mapping, filepath.Join(path, name), nil
+}
+
+// begin writes the header and the resource.
+func (m *mapping) begin(id uint64, resource []byte) error {
+	if err := m.reserveCatalogue(segment.HeaderSize + len(resource)); err != nil {
+		return err
+	}
+	h := segment.Header{
+		FileSize:        uint64(m.size()),
+		StartTime:       uint64(time.Now().UnixNano()),
+		PID:             uint64(os.Getpid()),
+		Instance:        instance(),
+		SegmentID:       id,
+		CatalogueOffset: segment.HeaderSize,
+		CatalogueSize:   uint64(m.catalogue - segment.HeaderSize),
+		SharedOffset:    uint64(m.shared.offset),
+		SharedSize:      uint64(m.shared.size),
+		StripesOffset:   uint64(m.stripes.offset),
+		StripeSize:      uint64(m.stripe),
+		StripeCount:     uint64(m.geometry.stripes),
+	}
+	h.Put(m.bytes(0, segment.HeaderSize))
+	m.append(resource)
+	atomic.StoreUint64(m.word(segment.OffStripesUsed), 1)
+	return nil
+}
+
+// append publishes a record for which there is memory.
+func (m *mapping) append(record []byte) {
+	copy(m.bytes(segment.HeaderSize+m.used, len(record)), record)
+	m.used += len(record)
+	atomic.StoreUint64(m.word(segment.OffCatalogueUsed), uint64(m.used))
+}
+
+// wantStripe gives P p a stripe of its own, if there is memory and nobody else is at it.
+func (c *client) wantStripe(p int) {
+	if uint(p) >= uint(c.stripes.limit.Load()) || !c.mu.TryLock() {
+		return
+	}
+	defer c.mu.Unlock()
+	ready := c.stripes.ready.Load()
+	for ; int(ready) <= p; ready++ {
+		if !c.mapping.addCopy(&c.mapping.stripes) {
+			c.stripes.limit.Store(ready) // all others go on in stripe 0
+			break
+		}
+	}
+	atomic.StoreUint64(c.mapping.word(segment.OffStripesUsed), uint64(c.mapping.stripes.copies))
+	c.stripes.ready.Store(ready)
+}
+
+// firstWord is where a series with a slot is counted.
+func (c *client) firstWord(a *area, slot int) cell {
+	word := c.mapping.at(a.offset + slot*8)
+	if a == &c.mapping.stripes {
+		word = unsafe.Add(word, a.size) // stripe 1, of P 0
+	}
+	return cell{word, &c.stripes}
+}

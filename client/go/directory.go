@@ -1,0 +1,132 @@
+//go:build linux && (amd64 || arm64)
+
+package hotpath
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultDirectory = "/dev/shm/hotpath"
+	// maxEntries of a directory bound the litter where no Collector tidies up.
+	maxEntries = 8192
+	// minFree is what a filesystem on disk must have free, in bytes. A tmpfs, which may be small, must have a quarter.
+	minFree = 64 << 20
+)
+
+// directory is where segments are published.
+type directory struct {
+	path string
+	fd   int
+	mode uint32 // of the segments in it
+}
+
+// openDirectory opens the directory, makes it where there is none, and checks that one more
+// segment may be put there.
+func openDirectory(path string) (*directory, error) {
+	fd, err := openAt(path)
+	if errors.Is(err, unix.ENOENT) {
+		if err := makeDirectory(path); err != nil {
+			return nil, err
+		}
+		fd, err = openAt(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	d := &directory{path: path, fd: fd, mode: 0o600}
+	if err := d.admit(); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *directory) close() { _ = unix.Close(d.fd) }
+
+func openAt(path string) (int, error) {
+	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// makeDirectory makes a directory for everybody, as /tmp is, on tmpfs only: elsewhere
+// a missing directory is more likely to be a mistake.
+func makeDirectory(path string) error {
+	parent := filepath.Dir(path)
+	var fs unix.Statfs_t
+	if err := unix.Statfs(parent, &fs); err != nil {
+		return fmt.Errorf("look at %s: %w", parent, err)
+	}
+	if fs.Type != unix.TMPFS_MAGIC {
+		return fmt.Errorf("make %s: %s is not on tmpfs, make the directory by hand", path, parent)
+	}
+	if err := unix.Mkdir(path, 0o777); err != nil {
+		if errors.Is(err, unix.EEXIST) {
+			return nil
+		}
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	fd, err := openAt(path)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	// mkdir(2) heeds the umask and may ignore the sticky bit.
+	if err := unix.Fchmod(fd, 0o1777); err != nil {
+		return fmt.Errorf("chmod %s: %w", path, err)
+	}
+	return nil
+}
+
+// admit checks what bounds the memory and the files that all clients together take.
+func (d *directory) admit() error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(d.fd, &fs); err != nil {
+		return fmt.Errorf("look at %s: %w", d.path, err)
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(d.fd, &stat); err != nil {
+		return fmt.Errorf("look at %s: %w", d.path, err)
+	}
+	if stat.Mode&unix.S_ISGID != 0 {
+		d.mode = 0o640
+	}
+	var full bool
+	if fs.Type == unix.TMPFS_MAGIC {
+		if fs.Bavail < fs.Blocks/4 {
+			return fmt.Errorf("the tmpfs of %s is less than a quarter free", d.path)
+		}
+		// linux/mm/shmem.c: 20 bytes an entry, and for the directory's own two.
+		full = stat.Size/20-2 >= maxEntries
+	} else {
+		if int64(fs.Bavail)*fs.Bsize < minFree {
+			return fmt.Errorf("the filesystem of %s has less than 64 MiB free", d.path)
+		}
+		full = d.entries() >= maxEntries
+	}
+	if full {
+		return fmt.Errorf("%s holds %d files or more", d.path, maxEntries)
+	}
+	return nil
+}
+
+// entries counts the directory's entries, up to about the limit.
+func (d *directory) entries() int {
+	_, _ = unix.Seek(d.fd, 0, unix.SEEK_SET)
+	buffer := make([]byte, 32<<10)
+	count := -2 // . and ..
+	for count < maxEntries {
+		n, err := unix.Getdents(d.fd, buffer)
+		if err != nil || n <= 0 {
+			break
+		}
+		// A linux_dirent64 has its length at offset 16.
+		for at := 0; at+18 <= n; count++ {
+			at += int(buffer[at+16]) | int(buffer[at+17])<<8
+		}
+	}
+	return count
+}

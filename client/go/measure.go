@@ -1,0 +1,146 @@
+//go:build linux && (amd64 || arm64)
+
+package hotpath
+
+import (
+	"math"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/hotpath-metrics/hotpath/client/go/segment"
+)
+
+// cell is where a series is counted: word is its first word in the stripe of P 0.
+// The memory is never Go's and never unmapped, so the race detector and the garbage collector pass over it.
+type cell struct {
+	word    unsafe.Pointer
+	stripes *stripes
+}
+
+// stripes is what a measurement has to know of them. It hardly ever changes, so
+// all Ps keep it in their caches.
+type stripes struct {
+	ready  atomic.Uint32 // Ps whose stripes are reserved, from P 0 on
+	limit  atomic.Uint32 // Ps that may be given a stripe
+	stride uintptr       // bytes from one stripe to the next
+	client *client
+	_      [40]byte
+}
+
+// Add adds n.
+//
+//go:nosplit
+func (c Counter) Add(n uint64) { c.cell.add(n) }
+
+// Add adds n, which may be negative.
+//
+//go:nosplit
+func (c UpDownCounter) Add(n int64) { c.cell.add(uint64(n)) }
+
+// add is a plain add, since nobody else runs on this P and its stripe has no other writer.
+//
+//go:nosplit
+func (c cell) add(n uint64) {
+	if c.stripes == nil {
+		process.refuse()
+		return
+	}
+	p := procPin()
+	if uint(p) < uint(c.stripes.ready.Load()) {
+		*(*uint64)(unsafe.Add(c.word, uintptr(p)*c.stripes.stride)) += n
+		procUnpin()
+		return
+	}
+	procUnpin()
+	atomic.AddUint64((*uint64)(c.anybodys(p)), n)
+}
+
+// anybodys is the series' first word in stripe 0, where P p counts, with atomic adds,
+// until it has a stripe of its own.
+func (c cell) anybodys(p int) unsafe.Pointer {
+	c.stripes.client.wantStripe(p)
+	return unsafe.Add(c.word, -int(c.stripes.stride))
+}
+
+// Record records a value. NaN, infinities and negative values are refused.
+//
+//go:nosplit
+func (h Histogram) Record(value float64) {
+	bucket, clamped := segment.BucketIndex(value)
+	if clamped || h.cell.stripes == nil {
+		h.recordOutside(value, bucket)
+		return
+	}
+	p := procPin()
+	if uint(p) < uint(h.cell.stripes.ready.Load()) {
+		word := unsafe.Add(h.cell.word, uintptr(p)*h.cell.stripes.stride)
+		*(*uint64)(unsafe.Add(word, (segment.HistogramFirstBucket+bucket)*8))++
+		*(*float64)(word) += value // segment.HistogramSum is word 0
+		procUnpin()
+		return
+	}
+	procUnpin()
+	addToHistogram(h.cell.anybodys(p), segment.HistogramFirstBucket+bucket, value)
+}
+
+// recordOutside records what lies in no bucket: zero, and what is clamped into one.
+func (h Histogram) recordOutside(value float64, bucket int) {
+	if h.cell.stripes == nil {
+		process.refuse()
+		return
+	}
+	if !(value >= 0 && value <= math.MaxFloat64) {
+		h.cell.stripes.client.refuse()
+		return
+	}
+	p := procPin()
+	if uint(p) < uint(h.cell.stripes.ready.Load()) {
+		word := unsafe.Add(h.cell.word, uintptr(p)*h.cell.stripes.stride)
+		if value == 0 {
+			*(*uint64)(unsafe.Add(word, segment.HistogramZero*8))++
+		} else {
+			*(*uint64)(unsafe.Add(word, segment.HistogramClamped*8))++
+			*(*uint64)(unsafe.Add(word, (segment.HistogramFirstBucket+bucket)*8))++
+			*(*float64)(word) += value
+		}
+		procUnpin()
+		return
+	}
+	procUnpin()
+	word := h.cell.anybodys(p)
+	if value == 0 {
+		atomic.AddUint64((*uint64)(unsafe.Add(word, segment.HistogramZero*8)), 1)
+		return
+	}
+	atomic.AddUint64((*uint64)(unsafe.Add(word, segment.HistogramClamped*8)), 1)
+	addToHistogram(word, segment.HistogramFirstBucket+bucket, value)
+}
+
+// addToHistogram adds to a bucket and to the sum, atomically.
+func addToHistogram(word unsafe.Pointer, bucket int, value float64) {
+	atomic.AddUint64((*uint64)(unsafe.Add(word, bucket*8)), 1)
+	sum := (*uint64)(word)
+	for {
+		old := atomic.LoadUint64(sum)
+		if atomic.CompareAndSwapUint64(sum, old, math.Float64bits(math.Float64frombits(old)+value)) {
+			return
+		}
+	}
+}
+
+// Set sets the value.
+func (g Gauge) Set(value float64) {
+	if g.word == nil {
+		process.refuse()
+		return
+	}
+	bits := math.Float64bits(value)
+	if bits == segment.GaugeUnset {
+		bits = math.Float64bits(math.NaN())
+	}
+	// A store of an aligned word is one store on amd64 and arm64. Nobody needs it in
+	// order with others, and atomic.StoreUint64 would cost 20 times as much.
+	*g.word = bits
+}
+
+func (c cell) gauge() *uint64 { return (*uint64)(c.word) }

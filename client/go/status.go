@@ -1,0 +1,54 @@
+//go:build linux && (amd64 || arm64)
+
+package hotpath
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hotpath-metrics/hotpath/client/go/segment"
+)
+
+var kindNames = map[uint8]string{
+	segment.KindCounter:       "a counter",
+	segment.KindUpDownCounter: "an updowncounter",
+	segment.KindGauge:         "a gauge",
+	segment.KindHistogram:     "a histogram",
+}
+
+func (c *client) status() string {
+	h := c.header.Load()
+	if h == nil {
+		return "hotpath has made no instrument yet."
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var s strings.Builder
+	switch {
+	case c.mapping == nil:
+		fmt.Fprintf(&s, "hotpath counts nothing, for want of memory (%s)", c.unpublished)
+	case c.path == "":
+		fmt.Fprintf(&s, "hotpath counts %d series in private memory, where no Collector sees them (%s)", len(c.made), c.unpublished)
+	default:
+		fmt.Fprintf(&s, "hotpath publishes %d series in %s", len(c.made)-int(h.load(segment.OffUnplaced)), c.path)
+	}
+	for _, part := range []struct {
+		count uint64
+		what  string
+	}{
+		{h.load(segment.OffUnplaced), "series have no room there and are counted in private memory"},
+		{h.load(segment.OffFolded), "calls for a series got an overflow series"},
+		{h.load(segment.OffRefused), "measurements were refused"},
+	} {
+		if part.count > 0 {
+			fmt.Fprintf(&s, "; %d %s", part.count, part.what)
+		}
+	}
+	if c.lastRejected != nil {
+		fmt.Fprintf(&s, "; %d calls for a series were rejected, the last because %s", h.load(segment.OffRejected), c.lastRejected)
+	}
+	if c.environment != nil {
+		fmt.Fprintf(&s, "; %s", c.environment)
+	}
+	return s.String() + "."
+}
