@@ -1,0 +1,87 @@
+package c
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+type compiler struct {
+	name    string
+	command []string
+}
+
+var strict = []string{"-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I."}
+
+var compilers = []compiler{
+	{"gcc C11", []string{"gcc", "-std=c11", "-O2"}},
+	{"gcc C11 without optimisation", []string{"gcc", "-std=c11", "-O0"}},
+	{"gcc C++17", []string{"g++", "-x", "c++", "-std=c++17", "-O2"}},
+	{"gcc without rseq", []string{"gcc", "-std=c11", "-O2", "-DHOTPATH_NO_RSEQ"}},
+	{"gcc AVX2, static", []string{"gcc", "-O3", "-mavx2", "-static"}},
+	{"clang C11", []string{"clang", "-std=c11", "-O2"}},
+	{"clang C++17", []string{"clang++", "-x", "c++", "-std=c++17", "-O2"}},
+}
+
+// need skips a test for want of a tool, or fails it where nothing may be missing.
+func need(t testing.TB, tool string) string {
+	t.Helper()
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("%s is missing, and CI runs everything", tool)
+		}
+		t.Skipf("%s is not installed", tool)
+	}
+	return path
+}
+
+func (c compiler) compile(t testing.TB, source string, args ...string) string {
+	t.Helper()
+	need(t, c.command[0])
+	binary := filepath.Join(t.TempDir(), "program")
+	command := append(append(append([]string{}, c.command...), strict...), source, "-o", binary)
+	run(t, append(command, args...)...)
+	return binary
+}
+
+func run(t testing.TB, command ...string) {
+	t.Helper()
+	cmd := exec.Command(command[0], command[1:]...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+	}
+}
+
+func output(t testing.TB, command ...string) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, stderr.String())
+	}
+	return string(out)
+}
+
+func TestHeaderCompilesForArm64(t *testing.T) {
+	arm := compiler{"arm64", []string{"aarch64-linux-gnu-gcc", "-std=c11", "-O2"}}
+	binary := arm.compile(t, "testdata/exercise.c", "-lm")
+	need(t, "aarch64-linux-gnu-objdump")
+	code := output(t, "aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", binary)
+	if !strings.Contains(code, "tpidr_el0") {
+		t.Error("the arm64 code does not take the thread's rseq area")
+	}
+}
+
+func TestHeaderCompilesAgainstMusl(t *testing.T) {
+	musl := compiler{"musl", []string{"musl-gcc", "-std=c11", "-O2", "-static"}}
+	client := start(t, musl.compile(t, "testdata/exercise.c"), directory(t), "threads", "4", "100000")
+	if got := client.collect().Total("threads.counter"); got != 400000 {
+		t.Errorf("counted %d of 400000", got)
+	}
+}

@@ -1,0 +1,1846 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * hotpath.h: count in your process at the price of a memory add; the
+ * OpenTelemetry Collector's hotpath receiver delivers the counts.
+ *
+ *     #include "hotpath.h"
+ *
+ *     hotpath_attr get = HOTPATH_STR("method", "GET");
+ *     hotpath_counter requests =
+ *         hotpath_counter_new("server.requests", "{request}", "Requests served", &get, 1);
+ *     ...
+ *     hotpath_counter_add(requests, 1);
+ *
+ * C11 and C++17, Linux on 64-bit machines, one header, nothing to link but libc
+ * (and -pthread before glibc 2.34). Include it in as many files as you like: all
+ * of an executable or shared library share one segment.
+ *
+ * A handle is made once, by *_new, and used from any thread; the same identity
+ * (name, kind, unit, attributes) gives the same series. *_new is thread-safe, but
+ * not for signal handlers; add, set and record are for both. No call fails visibly, touches
+ * errno or takes the application down: where nothing can be published, the
+ * counting goes on in private memory and hotpath_status() says why.
+ *
+ * Environment: HOTPATH_DIR (default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm or
+ * off), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
+ *
+ * The memory layout is described in docs/segment-format.md.
+ */
+#ifndef HOTPATH_H
+#define HOTPATH_H
+
+#if !defined(__linux__) || !defined(__LP64__)
+#error "hotpath.h needs 64-bit Linux"
+#endif
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define HOTPATH_VERSION "0.1.0"
+
+/* Series a process may have before further ones fold into overflow series. */
+#ifndef HOTPATH_SERIES_LIMIT
+#define HOTPATH_SERIES_LIMIT 16384
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Interface --------------------------------------------------------- */
+
+typedef struct { uint64_t slot; } hotpath_counter;       /* never falls */
+typedef struct { uint64_t slot; } hotpath_updowncounter; /* may fall */
+typedef struct { uint64_t slot; } hotpath_gauge;         /* the last value set */
+typedef struct { uint64_t slot; } hotpath_histogram;     /* base-2 exponential, scale 3, 2^-30 to 2^34 */
+
+typedef struct {
+	const char *key;
+	int type; /* HOTPATH__TYPE_STRING ... */
+	union { const char *s; int64_t i; double d; } value;
+} hotpath_attr;
+
+/* Attributes are copied; an array of them may go out of scope after *_new. */
+#define HOTPATH_STR(key, value)    hotpath__str((key), (value))
+#define HOTPATH_INT(key, value)    hotpath__int((key), (value))
+#define HOTPATH_DOUBLE(key, value) hotpath__double((key), (value))
+#define HOTPATH_BOOL(key, value)   hotpath__bool((key), (value))
+
+/* Make a series, or find it. name: 1 to 255 bytes, [A-Za-z][A-Za-z0-9_./-]*. unit:
+ * UCUM, at most 63 bytes of ASCII, may be NULL. description: may be NULL. At most 64 attributes. What breaks these
+ * rules, or a name that already has another kind or unit, gives the zero handle, on which every call is harmless. */
+static inline hotpath_counter hotpath_counter_new(const char *name, const char *unit,
+	const char *description, const hotpath_attr *attrs, size_t n_attrs);
+static inline hotpath_updowncounter hotpath_updowncounter_new(const char *name, const char *unit,
+	const char *description, const hotpath_attr *attrs, size_t n_attrs);
+static inline hotpath_gauge hotpath_gauge_new(const char *name, const char *unit,
+	const char *description, const hotpath_attr *attrs, size_t n_attrs);
+static inline hotpath_histogram hotpath_histogram_new(const char *name, const char *unit,
+	const char *description, const hotpath_attr *attrs, size_t n_attrs);
+
+static inline void hotpath_counter_add(hotpath_counter, uint64_t);
+static inline void hotpath_updowncounter_add(hotpath_updowncounter, int64_t);
+static inline void hotpath_gauge_set(hotpath_gauge, double);
+/* NaN, infinite and negative values are refused and counted; others outside the range are clamped and counted. */
+static inline void hotpath_histogram_record(hotpath_histogram, double);
+
+/* A sentence for a human: where the counts go, or why they go nowhere. Valid
+ * until the calling thread calls it again. */
+static inline const char *hotpath_status(void);
+
+/* ---- Segment layout (docs/segment-format.md) ---------------------------- */
+
+enum {
+	HOTPATH__MAJOR = 1, HOTPATH__MINOR = 0,
+
+	HOTPATH__OFF_MAGIC = 0, HOTPATH__OFF_MAJOR = 8, HOTPATH__OFF_MINOR = 12,
+	HOTPATH__OFF_HEADER_SIZE = 16, HOTPATH__OFF_FILE_SIZE = 24, HOTPATH__OFF_START_TIME = 32,
+	HOTPATH__OFF_PID = 40, HOTPATH__OFF_INSTANCE = 48, HOTPATH__OFF_SEGMENT_ID = 64,
+	HOTPATH__OFF_CATALOGUE_OFFSET = 72, HOTPATH__OFF_CATALOGUE_SIZE = 80,
+	HOTPATH__OFF_SHARED_OFFSET = 88, HOTPATH__OFF_SHARED_SIZE = 96,
+	HOTPATH__OFF_STRIPES_OFFSET = 104, HOTPATH__OFF_STRIPE_SIZE = 112, HOTPATH__OFF_STRIPE_COUNT = 120,
+	HOTPATH__OFF_CATALOGUE_USED = 192, HOTPATH__OFF_STRIPES_USED = 200,
+	HOTPATH__OFF_REFUSED = 256, HOTPATH__OFF_FOLDED = 264, HOTPATH__OFF_UNPLACED = 272, HOTPATH__OFF_REJECTED = 280,
+	HOTPATH__HEADER_SIZE = 512,
+
+	HOTPATH__RECORD_SIZE = 0, HOTPATH__RECORD_KIND = 4, HOTPATH__RECORD_FLAGS = 5, HOTPATH__RECORD_ATTRIBUTES = 6,
+	HOTPATH__RECORD_SLOT = 8, HOTPATH__RECORD_NAME_LEN = 16, HOTPATH__RECORD_UNIT_LEN = 18,
+	HOTPATH__RECORD_DESCRIPTION_LEN = 20, HOTPATH__RECORD_HEADER_SIZE = 24,
+
+	HOTPATH__RESOURCE = 1, HOTPATH__COUNTER = 2, HOTPATH__UPDOWNCOUNTER = 3, HOTPATH__GAUGE = 4, HOTPATH__HISTOGRAM = 5,
+	HOTPATH__FLAG_OVERFLOW = 1,
+
+	HOTPATH__ATTRIBUTE_KEY_LEN = 0, HOTPATH__ATTRIBUTE_TYPE = 2, HOTPATH__ATTRIBUTE_VALUE_LEN = 4,
+	HOTPATH__ATTRIBUTE_HEADER_SIZE = 8,
+	HOTPATH__TYPE_STRING = 1, HOTPATH__TYPE_INT64 = 2, HOTPATH__TYPE_DOUBLE = 3, HOTPATH__TYPE_BOOL = 4,
+
+	HOTPATH__MAX_NAME = 255, HOTPATH__MAX_UNIT = 63, HOTPATH__MAX_DESCRIPTION = 1023,
+	HOTPATH__MAX_ATTRIBUTES = 64, HOTPATH__MAX_KEY = 255, HOTPATH__MAX_STRING = 1023, HOTPATH__MAX_RECORD = 131072,
+
+	HOTPATH__HISTOGRAM_SUM = 0, HOTPATH__HISTOGRAM_ZERO = 1, HOTPATH__HISTOGRAM_CLAMPED = 2,
+	HOTPATH__HISTOGRAM_FIRST_BUCKET = 8, HOTPATH__HISTOGRAM_BUCKETS = 512, HOTPATH__HISTOGRAM_WORDS = 520,
+	HOTPATH__HISTOGRAM_SCALE = 3, HOTPATH__HISTOGRAM_OFFSET = -240
+};
+
+/* This writer's geometry: all of it sparse, so room costs address space only. Where
+ * memory must be reserved as a whole (kernels before 5.14, little address space), the small one. */
+enum {
+	HOTPATH__AREA = 65536, /* the first catalogue byte, and a multiple of every page size in use */
+	HOTPATH__CATALOGUE_SIZE = 8 << 20, HOTPATH__CATALOGUE_SIZE_SMALL = 128 << 10,
+	HOTPATH__SHARED_SIZE = 256 << 10, HOTPATH__SHARED_SIZE_SMALL = 64 << 10,
+	HOTPATH__STRIPE_SHIFT = 22, HOTPATH__STRIPE_SIZE_SMALL = 128 << 10,
+	HOTPATH__STRIPES_MAX = 1025, HOTPATH__STRIPES_SMALL = 4,
+	HOTPATH__OVERFLOWS = 256, HOTPATH__OVERFLOWS_SMALL = 8, /* instruments with an overflow series of their own */
+	HOTPATH__OVERFLOW_RECORD = 1536, /* more than the record of an overflow series takes */
+	HOTPATH__TABLE = 65536,    /* places in each hash table */
+	HOTPATH__DIR_ENTRIES = 8192
+};
+
+#if HOTPATH_SERIES_LIMIT > 32000
+#error "HOTPATH_SERIES_LIMIT: at most 32000"
+#endif
+
+/* ---- State --------------------------------------------------------------- */
+
+/* Private memory that fork wipes (MADV_WIPEONFORK), so that a child of fork, and of a raw clone that
+ * runs no atfork handler, finds `ready` at zero and starts a segment of its own. */
+struct hotpath__ctl {
+	uint64_t ready;      /* concurrency ids below this have a stripe; 0: take the slow path */
+	uint64_t stripes;    /* address of stripe 1 */
+	uint64_t rseq;       /* offset of struct rseq from the thread pointer */
+	uint64_t shared;     /* address of the shared area; 0: not started */
+	uint64_t cpu_ready;  /* as ready, where stripes are chosen by CPU id and atomics are used */
+	uint32_t full;       /* no further stripe could be reserved */
+	uint32_t lock;       /* 0 free, 1 held, 2 held with waiters */
+};
+
+enum hotpath__where {
+	HOTPATH__W_NOWHERE, HOTPATH__W_SHM, HOTPATH__W_OFF, HOTPATH__W_TRANSPORT, HOTPATH__W_DIRECTORY, HOTPATH__W_CROWDED,
+	HOTPATH__W_FULL, HOTPATH__W_FILE, HOTPATH__W_LIMIT, HOTPATH__W_MAP, HOTPATH__W_RESERVE, HOTPATH__W_LINK, HOTPATH__W_NOMEM,
+	HOTPATH__W_CLOSED
+};
+
+struct hotpath__state {
+	struct hotpath__ctl *ctl;
+	char *base;             /* the mapping, at the same address in all descendants */
+	uint64_t catalogue_size, shared_size, stripe_size, stripe_count, total;
+	uint64_t catalogue_end; /* as the header's catalogue_used, and beyond it what is unplaced */
+	uint64_t next_word, next_shared;
+	uint64_t catalogue_reserved, words_reserved, shared_reserved; /* bytes, words, words */
+	uint64_t series, overflows;
+	uint64_t page;
+	uint32_t *records, *names; /* hash tables of catalogue offsets, by identity and by name */
+	uint32_t small_;        /* everything was reserved at the start */
+	uint32_t placed;        /* the mapping is a segment that readers can find */
+	uint32_t detached;      /* what is reserved from now on is private memory */
+	uint32_t transport;     /* HOTPATH__W_SHM, _OFF or _TRANSPORT */
+	uint32_t where, error;  /* for hotpath_status */
+	uint32_t problems;      /* series rejected, the last for: */
+	char problem[160];
+	char path[256];
+};
+
+#define HOTPATH__HIDDEN __attribute__((weak, visibility("hidden")))
+#define HOTPATH__COLD   __attribute__((weak, visibility("hidden"), noinline, cold))
+
+/* One of each for an executable or shared library, however many files include this. */
+HOTPATH__HIDDEN struct hotpath__ctl hotpath__none_v1 = {0, 0, 0, 0, 0, 0, 0};
+HOTPATH__HIDDEN struct hotpath__state hotpath__state_v1 = {
+	&hotpath__none_v1, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, {0}, {0}};
+
+uint64_t hotpath__new_v1(int kind, const char *name, const char *unit, const char *description,
+	const hotpath_attr *attrs, size_t n_attrs);
+int hotpath__slow_add_v1(uint64_t offset, uint64_t n);
+int hotpath__slow_sum_v1(uint64_t offset, double v);
+void hotpath__slow_set_v1(uint64_t offset, uint64_t bits);
+void hotpath__refuse_v1(void);
+const char *hotpath__status_v1(void);
+void hotpath__forked_v1(void);
+void hotpath__unload_v1(void);
+static inline hotpath_attr hotpath__str(const char *key, const char *value);
+static inline hotpath_attr hotpath__int(const char *key, int64_t value);
+static inline hotpath_attr hotpath__double(const char *key, double value);
+static inline hotpath_attr hotpath__bool(const char *key, int value);
+
+/* ---- Hot path ------------------------------------------------------------ */
+
+#define hotpath__likely(x)   __builtin_expect(!!(x), 1)
+#define hotpath__unlikely(x) __builtin_expect(!!(x), 0)
+
+/* In a shared library the pointer to the critical section is taken back at once: the kernel reads what it points to at the
+ * thread's next preemption, which may come after dlclose. */
+#if defined(__PIC__) && !defined(__PIE__)
+#define HOTPATH__UNLOADABLE 1
+#define HOTPATH__IF_UNLOADABLE(instruction) instruction
+#else
+#define HOTPATH__UNLOADABLE 0
+#define HOTPATH__IF_UNLOADABLE(instruction)
+#endif
+
+/* A stripe has one writer at a time because the kernel gives a concurrency id (mm_cid) to one running
+ * thread of a process at a time, and restarts the section (linux/rseq.h) if the thread is preempted,
+ * migrated or interrupted by a signal between reading the id and the one store that commits. */
+#if !defined(HOTPATH_NO_RSEQ) && defined(__x86_64__)
+#define HOTPATH__RSEQ 1
+#define HOTPATH__RSEQ_SECTION(operation, operand, value)                                          \
+	__asm__ goto volatile(                                                                        \
+		".pushsection __rseq_cs, \"aw\"\n\t"                                                      \
+		".balign 32\n"                                                                            \
+		"77:\n\t"                                                                                 \
+		".long 0, 0\n\t"                                                                          \
+		".quad 71f, 72f - 71f, 73f\n\t"                                                           \
+		".popsection\n\t"                                                                         \
+		"leaq 77b(%%rip), %%rax\n\t"                                                              \
+		"movq %%rax, %%fs:8(%[rseq])\n" /* rseq_cs */                                             \
+		"71:\n\t"                                                                                 \
+		"cmpl $0, %%fs:4(%[rseq])\n\t" /* cpu_id is negative: this thread has no rseq */          \
+		"jl %l[slow]\n\t"                                                                         \
+		"movl %%fs:24(%[rseq]), %%eax\n\t" /* mm_cid */                                           \
+		"cmpq %[ready], %%rax\n\t"                                                                \
+		"jae %l[slow]\n\t"                                                                        \
+		"shlq $22, %%rax\n\t" /* HOTPATH__STRIPE_SHIFT */                                         \
+		"addq %[stripes], %%rax\n\t"                                                              \
+		operation                                                                                 \
+		"72:\n\t"                                                                                 \
+		HOTPATH__IF_UNLOADABLE("movq $0, %%fs:8(%[rseq])\n\t")                                    \
+		".pushsection __rseq_failure, \"ax\"\n\t"                                                 \
+		".byte 0x0f, 0xb9, 0x3d\n\t" /* ud1, its operand the signature */                         \
+		".long 0x53053053\n"                                                                      \
+		"73:\n\t"                                                                                 \
+		"jmp %l[again]\n\t"                                                                       \
+		".popsection\n"                                                                           \
+		:                                                                                         \
+		: [rseq] "r"(rseq), [ready] "r"(ready), [stripes] "r"(stripes), [offset] "r"(offset),     \
+		  [v] operand(value)                                                                      \
+		: "rax", "xmm0", "cc", "memory"                                                           \
+		: again, slow)
+#define HOTPATH__RSEQ_ADD "addq %[v], (%%rax, %[offset])\n"
+#define HOTPATH__RSEQ_ADD_OPERAND "er"
+#ifdef __AVX__ /* no mixing of SSE and VEX encodings */
+#define HOTPATH__RSEQ_SUM                         \
+	"vmovsd (%%rax, %[offset]), %%xmm0\n\t"       \
+	"vaddsd %[v], %%xmm0, %%xmm0\n\t"             \
+	"vmovsd %%xmm0, (%%rax, %[offset])\n"
+#else
+#define HOTPATH__RSEQ_SUM                         \
+	"movsd (%%rax, %[offset]), %%xmm0\n\t"        \
+	"addsd %[v], %%xmm0\n\t"                      \
+	"movsd %%xmm0, (%%rax, %[offset])\n"
+#endif
+#define HOTPATH__RSEQ_SUM_OPERAND "x"
+#define HOTPATH__RSEQ_POINTER(c) __atomic_load_n(&(c)->rseq, __ATOMIC_RELAXED) /* relative to %fs */
+
+#elif !defined(HOTPATH_NO_RSEQ) && defined(__aarch64__) && !defined(__AARCH64EB__)
+#define HOTPATH__RSEQ 1
+#define HOTPATH__RSEQ_SECTION(operation, operand, value)                                          \
+	__asm__ goto volatile(                                                                        \
+		".pushsection __rseq_cs, \"aw\"\n\t"                                                      \
+		".balign 32\n"                                                                            \
+		"77:\n\t"                                                                                 \
+		".long 0, 0\n\t"                                                                          \
+		".quad 71f, 72f - 71f, 73f\n\t"                                                           \
+		".popsection\n\t"                                                                         \
+		"adrp x16, 77b\n\t"                                                                       \
+		"add x16, x16, :lo12:77b\n\t"                                                             \
+		"str x16, [%[rseq], #8]\n"                                                                \
+		"71:\n\t"                                                                                 \
+		"ldr w16, [%[rseq], #4]\n\t"                                                              \
+		"cmp w16, #0\n\t"                                                                         \
+		"b.lt %l[slow]\n\t"                                                                       \
+		"ldr w16, [%[rseq], #24]\n\t"                                                             \
+		"cmp x16, %[ready]\n\t"                                                                   \
+		"b.hs %l[slow]\n\t"                                                                       \
+		"add x16, %[stripes], x16, lsl #22\n\t"                                                   \
+		"add x16, x16, %[offset]\n\t"                                                             \
+		operation                                                                                 \
+		"72:\n\t"                                                                                 \
+		HOTPATH__IF_UNLOADABLE("str xzr, [%[rseq], #8]\n\t")                                      \
+		".pushsection __rseq_failure, \"ax\"\n\t"                                                 \
+		".inst 0xd428bc00\n" /* brk, the signature */                                             \
+		"73:\n\t"                                                                                 \
+		"b %l[again]\n\t"                                                                         \
+		".popsection\n"                                                                           \
+		:                                                                                         \
+		: [rseq] "r"(rseq), [ready] "r"(ready), [stripes] "r"(stripes), [offset] "r"(offset),     \
+		  [v] operand(value)                                                                      \
+		: "x16", "x17", "d31", "cc", "memory"                                                     \
+		: again, slow)
+#define HOTPATH__RSEQ_ADD                         \
+	"ldr x17, [x16]\n\t"                          \
+	"add x17, x17, %[v]\n\t"                      \
+	"str x17, [x16]\n"
+#define HOTPATH__RSEQ_ADD_OPERAND "r"
+#define HOTPATH__RSEQ_SUM                         \
+	"ldr d31, [x16]\n\t"                          \
+	"fadd d31, d31, %d[v]\n\t"                    \
+	"str d31, [x16]\n"
+#define HOTPATH__RSEQ_SUM_OPERAND "w"
+#define HOTPATH__RSEQ_POINTER(c) \
+	(__atomic_load_n(&(c)->rseq, __ATOMIC_RELAXED) + (uint64_t)(uintptr_t)__builtin_thread_pointer())
+#endif
+
+#ifdef HOTPATH__RSEQ
+#define HOTPATH__ADD(operation, operand, value, slow_call)                                        \
+	for (;;) {                                                                                    \
+		struct hotpath__ctl *c = __atomic_load_n(&hotpath__state_v1.ctl, __ATOMIC_RELAXED);       \
+		uint64_t ready = __atomic_load_n(&c->ready, __ATOMIC_RELAXED);                            \
+		if (hotpath__likely(ready != 0)) {                                                        \
+			uint64_t rseq = HOTPATH__RSEQ_POINTER(c);                                             \
+			uint64_t stripes = __atomic_load_n(&c->stripes, __ATOMIC_RELAXED);                    \
+			HOTPATH__RSEQ_SECTION(operation, operand, value);                                     \
+			return;                                                                               \
+		}                                                                                         \
+	slow:                                                                                         \
+		if (slow_call)                                                                            \
+			return;                                                                               \
+	again:;                                                                                       \
+	}
+#else
+#define HOTPATH__ADD(operation, operand, value, slow_call) (void)(slow_call);
+#endif
+
+static inline __attribute__((always_inline)) void hotpath__add(uint64_t offset, uint64_t n)
+{
+	HOTPATH__ADD(HOTPATH__RSEQ_ADD, HOTPATH__RSEQ_ADD_OPERAND, n, hotpath__slow_add_v1(offset, n))
+}
+
+static inline __attribute__((always_inline)) void hotpath__sum(uint64_t offset, double v)
+{
+	HOTPATH__ADD(HOTPATH__RSEQ_SUM, HOTPATH__RSEQ_SUM_OPERAND, v, hotpath__slow_sum_v1(offset, v))
+}
+
+static inline void hotpath_counter_add(hotpath_counter counter, uint64_t n)
+{
+	hotpath__add(counter.slot, n);
+}
+
+static inline void hotpath_updowncounter_add(hotpath_updowncounter counter, int64_t n)
+{
+	hotpath__add(counter.slot, (uint64_t)n);
+}
+
+static inline void hotpath_gauge_set(hotpath_gauge gauge, double v)
+{
+	struct hotpath__ctl *c = __atomic_load_n(&hotpath__state_v1.ctl, __ATOMIC_RELAXED);
+	uint64_t shared = __atomic_load_n(&c->shared, __ATOMIC_RELAXED);
+	uint64_t bits;
+
+	memcpy(&bits, &v, sizeof bits);
+	if (hotpath__unlikely(bits == UINT64_MAX)) /* means unset */
+		bits = UINT64_MAX - 1;             /* a NaN as well */
+	if (hotpath__likely(shared != 0))
+		__atomic_store_n((uint64_t *)(uintptr_t)(shared + gauge.slot), bits, __ATOMIC_RELAXED);
+	else
+		hotpath__slow_set_v1(gauge.slot, bits);
+}
+
+/* The fractions of the largest doubles up to 2^(1/8) ... 2^(7/8), the bounds within an octave. The k-th lies in the
+ * k-th eighth of [1, 2), so a value is in the bucket that its eighth is numbered for, or, from the bound on, in the next. */
+static const uint64_t hotpath__octave[8] = {
+	UINT64_C(0x172b83c7d517a), UINT64_C(0x306fe0a31b715), UINT64_C(0x4bfdad5362a27), UINT64_C(0x6a09e667f3bcc),
+	UINT64_C(0x8ace5422aa0db), UINT64_C(0xae89f995ad3ad), UINT64_C(0xd5818dcfba487), UINT64_C(1) << 52
+};
+
+static inline void hotpath_histogram_record(hotpath_histogram histogram, double v)
+{
+	const uint64_t fraction = (UINT64_C(1) << 52) - 1;
+	const uint64_t low = UINT64_C(993) << 52, high = UINT64_C(1057) << 52; /* bits of 2^-30, 2^34 */
+	uint64_t bits, bucket;
+
+	memcpy(&bits, &v, sizeof bits);
+	if (hotpath__unlikely(bits - low - 1 >= high - low)) { /* not in (2^-30, 2^34] */
+		if (!(v >= 0) || bits >> 52 == 0x7ff || histogram.slot == 0) {
+			hotpath__refuse_v1();
+			return;
+		}
+		if (v == 0) {
+			hotpath__add(histogram.slot + 8 * HOTPATH__HISTOGRAM_ZERO, 1);
+			return;
+		}
+		hotpath__add(histogram.slot + 8 * HOTPATH__HISTOGRAM_CLAMPED, 1);
+		bits = v < 1 ? low + 1 : high;
+	} else if (hotpath__unlikely(histogram.slot == 0)) {
+		hotpath__refuse_v1();
+		return;
+	}
+	bits -= low + 1; /* a bound belongs to the bucket below it */
+	bucket = (bits >> 49) + ((bits & fraction) >= hotpath__octave[bits >> 49 & 7]);
+	hotpath__add(histogram.slot + 8 * (HOTPATH__HISTOGRAM_FIRST_BUCKET + bucket), 1);
+	hotpath__sum(histogram.slot + 8 * HOTPATH__HISTOGRAM_SUM, v);
+}
+
+/* ---- System calls -------------------------------------------------------- */
+
+/* Made directly: errno stays as it was, nothing depends on feature macros, and all of it may run in a signal handler. */
+static inline long hotpath__call(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+#if defined(__x86_64__)
+	long result;
+	register uint64_t r10 __asm__("r10") = d;
+	register uint64_t r8 __asm__("r8") = e;
+	register uint64_t r9 __asm__("r9") = f;
+	__asm__ volatile("syscall" : "=a"(result)
+		: "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+	return result;
+#elif defined(__aarch64__)
+	register long x8 __asm__("x8") = number;
+	register uint64_t x0 __asm__("x0") = a;
+	register uint64_t x1 __asm__("x1") = b;
+	register uint64_t x2 __asm__("x2") = c;
+	register uint64_t x3 __asm__("x3") = d;
+	register uint64_t x4 __asm__("x4") = e;
+	register uint64_t x5 __asm__("x5") = f;
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+	return (long)x0;
+#else
+#ifndef __cplusplus
+	extern long syscall(long, ...);
+#endif
+	int saved = errno;
+	long result = syscall(number, a, b, c, d, e, f);
+	if (result < 0)
+		result = -errno;
+	errno = saved;
+	return result;
+#endif
+}
+
+#define hotpath__sys(number, a, b, c, d, e, f)                                        \
+	hotpath__call((number), (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), \
+		(uint64_t)(e), (uint64_t)(f))
+#define hotpath__address(p) ((uint64_t)(uintptr_t)(p))
+
+#ifndef __cplusplus
+extern int sched_getcpu(void); /* hidden by strict -std=c11 */
+#endif
+
+#ifdef HOTPATH__RSEQ /* glibc 2.35; absent, and so at address zero, in other libraries */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+#endif
+
+enum { /* linux/fcntl.h, linux/mman.h, linux/stat.h and others: the same numbers on x86-64 and arm64 but for O_DIRECTORY and O_NOFOLLOW */
+	HOTPATH__AT_FDCWD = -100, HOTPATH__AT_EMPTY_PATH = 0x1000, HOTPATH__AT_SYMLINK_FOLLOW = 0x400,
+#if defined(__aarch64__) || defined(__arm__) || defined(__powerpc__)
+	HOTPATH__O_DIRECTORY = 040000, HOTPATH__O_NOFOLLOW = 0100000,
+#else
+	HOTPATH__O_DIRECTORY = 0200000, HOTPATH__O_NOFOLLOW = 0400000,
+#endif
+	HOTPATH__O_TMPFILE = 020000000 | HOTPATH__O_DIRECTORY, HOTPATH__O_RDWR = 2, HOTPATH__O_CLOEXEC = 02000000,
+	HOTPATH__F_DUPFD_CLOEXEC = 1030, HOTPATH__LOCK_EX_NB = 6, HOTPATH__RLIMIT_FSIZE = 1,
+	HOTPATH__PROT_RW = 3, HOTPATH__MAP_SHARED = 1, HOTPATH__MAP_PRIVATE_ANONYMOUS = 0x22, HOTPATH__MAP_FIXED = 0x10,
+	HOTPATH__MAP_NORESERVE = 0x4000, HOTPATH__MADV_DONTFORK = 10, HOTPATH__MADV_WIPEONFORK = 18,
+	HOTPATH__MADV_POPULATE_WRITE = 23,
+	HOTPATH__FUTEX_WAIT_PRIVATE = 128, HOTPATH__FUTEX_WAKE_PRIVATE = 129,
+	HOTPATH__TMPFS_MAGIC = 0x01021994
+};
+
+static inline int hotpath__failed(long result)
+{
+	return (unsigned long)result > -4096UL;
+}
+
+static inline char *hotpath__map(char *at, uint64_t size, int fd)
+{
+	long flags = (at ? HOTPATH__MAP_FIXED : 0) |
+		(fd < 0 ? HOTPATH__MAP_PRIVATE_ANONYMOUS | HOTPATH__MAP_NORESERVE : HOTPATH__MAP_SHARED);
+	long m = hotpath__sys(SYS_mmap, hotpath__address(at), size, 0 /* PROT_NONE */, flags, (int64_t)fd, 0);
+	return hotpath__failed(m) ? NULL : (char *)(uintptr_t)m;
+}
+
+static inline void hotpath__unmap(char *at, uint64_t size)
+{
+	hotpath__sys(SYS_munmap, hotpath__address(at), size, 0, 0, 0, 0);
+}
+
+/* Signals are blocked while it is held, so that a handler that counts never waits for its own thread. */
+static inline void hotpath__lock(struct hotpath__ctl *c, uint64_t *mask)
+{
+	uint64_t all = ~UINT64_C(0);
+	uint32_t unlocked = 0;
+
+	hotpath__sys(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, hotpath__address(&all), hotpath__address(mask), 8, 0, 0);
+	if (__atomic_compare_exchange_n(&c->lock, &unlocked, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return;
+	while (__atomic_exchange_n(&c->lock, 2, __ATOMIC_ACQUIRE) != 0)
+		hotpath__sys(SYS_futex, hotpath__address(&c->lock), HOTPATH__FUTEX_WAIT_PRIVATE, 2, 0, 0, 0);
+}
+
+static inline void hotpath__unlock(struct hotpath__ctl *c, uint64_t *mask)
+{
+	if (__atomic_exchange_n(&c->lock, 0, __ATOMIC_RELEASE) == 2)
+		hotpath__sys(SYS_futex, hotpath__address(&c->lock), HOTPATH__FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+	hotpath__sys(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, hotpath__address(mask), 0, 8, 0, 0);
+}
+
+/* ---- Geometry and memory -------------------------------------------------- */
+
+#define HOTPATH__FIELD(base, offset) ((uint64_t *)(void *)((base) + (offset)))
+
+static inline uint64_t hotpath__pad(uint64_t n)
+{
+	return (n + 7) & ~UINT64_C(7);
+}
+
+static inline uint64_t hotpath__shared_offset(const struct hotpath__state *s)
+{
+	return HOTPATH__AREA + s->catalogue_size;
+}
+
+static inline uint64_t hotpath__stripes_offset(const struct hotpath__state *s)
+{
+	return hotpath__shared_offset(s) + s->shared_size;
+}
+
+static inline void hotpath__geometry(struct hotpath__state *s, int small_)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	uint64_t most = small_ ? HOTPATH__STRIPES_SMALL : HOTPATH__STRIPES_MAX;
+
+	s->catalogue_size = small_ ? HOTPATH__CATALOGUE_SIZE_SMALL : HOTPATH__CATALOGUE_SIZE;
+	s->shared_size = small_ ? HOTPATH__SHARED_SIZE_SMALL : HOTPATH__SHARED_SIZE;
+	s->stripe_size = small_ ? (uint64_t)HOTPATH__STRIPE_SIZE_SMALL : UINT64_C(1) << HOTPATH__STRIPE_SHIFT;
+	s->stripe_count = 1 + (cpus > 0 ? (uint64_t)cpus : 1);
+	if (s->stripe_count > most)
+		s->stripe_count = most;
+	s->total = hotpath__stripes_offset(s) + s->stripe_count * s->stripe_size;
+	s->small_ = small_ != 0;
+}
+
+/* Make [from, to) of an area usable, in whole pages: an error now, where the first store would be a SIGBUS. Most of
+ * the mapping stays inaccessible, so that mlockall() neither allocates nor locks it. */
+static inline long hotpath__reserve(const struct hotpath__state *s, char *area, uint64_t from, uint64_t to, int shared)
+{
+	long err;
+
+	from &= ~(s->page - 1);
+	to = (to + s->page - 1) & ~(s->page - 1);
+	if (from >= to)
+		return 0;
+	err = hotpath__sys(SYS_mprotect, hotpath__address(area + from), to - from, HOTPATH__PROT_RW, 0, 0, 0);
+	if (err == 0 && shared && !s->small_)
+		err = hotpath__sys(SYS_madvise, hotpath__address(area + from), to - from, HOTPATH__MADV_POPULATE_WRITE, 0, 0, 0);
+	return err;
+}
+
+static inline uint64_t hotpath__whole_pages(const struct hotpath__state *s, uint64_t bytes)
+{
+	return (bytes + s->page - 1) & ~(s->page - 1);
+}
+
+/* From here on, whatever is not reserved yet becomes private memory at the same addresses: what is
+ * counted there is lost to readers, and the application never notices. */
+static inline void hotpath__detach(struct hotpath__state *s)
+{
+	uint64_t used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), i, from;
+	char *area = s->base + HOTPATH__AREA;
+
+	from = hotpath__whole_pages(s, s->catalogue_reserved);
+	hotpath__map(area + from, s->catalogue_size - from, -1);
+	area = s->base + hotpath__shared_offset(s);
+	from = hotpath__whole_pages(s, 8 * s->shared_reserved);
+	hotpath__map(area + from, s->shared_size - from, -1);
+	from = hotpath__whole_pages(s, 8 * s->words_reserved);
+	for (i = 0; i < used; i++) {
+		area = s->base + hotpath__stripes_offset(s) + i * s->stripe_size;
+		hotpath__map(area + from, s->stripe_size - from, -1);
+	}
+	s->detached = 1;
+}
+
+static inline long hotpath__reserve_catalogue(struct hotpath__state *s, uint64_t bytes)
+{
+	long err;
+
+	if (bytes <= s->catalogue_reserved)
+		return 0;
+	err = hotpath__reserve(s, s->base + HOTPATH__AREA, s->catalogue_reserved, bytes, s->placed && !s->detached);
+	if (err == 0)
+		s->catalogue_reserved = hotpath__whole_pages(s, bytes);
+	return err;
+}
+
+static inline long hotpath__reserve_shared(struct hotpath__state *s, uint64_t words)
+{
+	long err;
+
+	if (words <= s->shared_reserved)
+		return 0;
+	err = hotpath__reserve(s, s->base + hotpath__shared_offset(s), 8 * s->shared_reserved, 8 * words,
+		s->placed && !s->detached);
+	if (err == 0)
+		s->shared_reserved = hotpath__whole_pages(s, 8 * words) / 8;
+	return err;
+}
+
+static inline long hotpath__reserve_words(struct hotpath__state *s, uint64_t words)
+{
+	uint64_t used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), i;
+	long err = 0;
+
+	if (words <= s->words_reserved)
+		return 0;
+	for (i = 0; i < used && err == 0; i++)
+		err = hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 8 * s->words_reserved,
+			8 * words, s->placed && !s->detached);
+	if (err == 0)
+		s->words_reserved = hotpath__whole_pages(s, 8 * words) / 8;
+	return err;
+}
+
+/* Make stripes 1 to n usable. Called with the lock held. */
+static inline int hotpath__grow(struct hotpath__state *s, struct hotpath__ctl *c, uint64_t n)
+{
+	uint64_t *used = HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), i;
+
+	for (i = *used; i <= n; i++) {
+		if (i >= s->stripe_count || s->detached ||
+			hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 0, 8 * s->words_reserved,
+				s->placed) != 0) {
+			__atomic_store_n(&c->full, 1, __ATOMIC_RELAXED);
+			return 0;
+		}
+		__atomic_store_n(used, i + 1, __ATOMIC_RELEASE);
+		__atomic_store_n(c->rseq ? &c->ready : &c->cpu_ready, i, __ATOMIC_RELEASE);
+	}
+	return 1;
+}
+
+/* ---- The process as the kernel tells it ----------------------------------- */
+
+static inline int64_t hotpath__read_file(const char *path, char *to, size_t size)
+{
+	long fd = hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(path), HOTPATH__O_CLOEXEC, 0, 0, 0), n;
+
+	if (hotpath__failed(fd))
+		return -1;
+	n = hotpath__sys(SYS_read, fd, hotpath__address(to), size - 1, 0, 0, 0);
+	hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (n < 0)
+		return -1;
+	to[n] = 0;
+	return n;
+}
+
+struct hotpath__statx { /* linux/stat.h */
+	uint32_t mask, blksize; uint64_t attributes; uint32_t nlink, uid, gid; uint16_t mode, pad; uint64_t ino, size, blocks,
+	attributes_mask, times[8]; uint32_t rdev_major, rdev_minor, dev_major, dev_minor; uint64_t spare[14];
+};
+
+static inline int hotpath__stat(int fd, const char *path, struct hotpath__statx *st)
+{
+	return hotpath__sys(SYS_statx, fd, hotpath__address(path), *path ? 0 : HOTPATH__AT_EMPTY_PATH, 0x7ff, hotpath__address(st), 0) == 0;
+}
+
+static inline char *hotpath__decimal(char *to, uint64_t n)
+{
+	char digits[20];
+	int i = 0;
+
+	do
+		digits[i++] = (char)('0' + n % 10);
+	while (n /= 10);
+	while (i)
+		*to++ = digits[--i];
+	return to;
+}
+
+static inline uint64_t hotpath__fnv(uint64_t hash, const char *bytes, uint64_t n)
+{
+	while (n--)
+		hash = (hash ^ (unsigned char)*bytes++) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static inline uint64_t hotpath__finish(uint64_t h)
+{
+	h = (h ^ h >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	h = (h ^ h >> 27) * UINT64_C(0x94d049bb133111eb);
+	return h ^ h >> 31;
+}
+
+static inline uint64_t hotpath__now(void)
+{
+	uint64_t t[2] = {0, 0};
+
+	hotpath__sys(SYS_clock_gettime, 0 /* CLOCK_REALTIME */, hotpath__address(t), 0, 0, 0, 0);
+	return t[0] * 1000000000 + t[1];
+}
+
+static inline uint64_t hotpath__random(void)
+{
+	uint64_t r = 0;
+
+	if (hotpath__sys(SYS_getrandom, hotpath__address(&r), sizeof r, 1 /* GRND_NONBLOCK */, 0, 0, 0) != sizeof r)
+		r = hotpath__finish(hotpath__now() ^ hotpath__address(&r) ^
+			(uint64_t)hotpath__sys(SYS_gettid, 0, 0, 0, 0, 0, 0) << 32);
+	return r;
+}
+
+static inline void hotpath__instance(uint64_t instance[2], uint64_t pid)
+{
+	char text[1024], stat[1024], *at = text, *field;
+	struct hotpath__statx ns, exe;
+	int64_t n = hotpath__read_file("/proc/sys/kernel/random/boot_id", text, 64);
+	int i;
+
+	if (n > 0 && hotpath__read_file("/proc/self/stat", stat, sizeof stat) > 0 && (field = strrchr(stat, ')')) != NULL &&
+		hotpath__stat(HOTPATH__AT_FDCWD, "/proc/self/ns/pid", &ns) && hotpath__stat(HOTPATH__AT_FDCWD, "/proc/self/exe", &exe)) {
+		for (at += n; at > text && at[-1] == '\n'; at--)
+			;
+		*at++ = ' ';
+		at = hotpath__decimal(at, ns.ino);
+		*at++ = ' ';
+		at = hotpath__decimal(at, pid);
+		*at++ = ' ';
+		for (i = 2; i < 22 && *field; field++)
+			i += *field == ' ';
+		while (*field >= '0' && *field <= '9')
+			*at++ = *field++;
+		*at++ = ' ';
+		at = hotpath__decimal(at, (exe.dev_minor & 0xff) | (uint64_t)exe.dev_major << 8 | (uint64_t)(exe.dev_minor & ~0xffU) << 12);
+		*at++ = ' ';
+		at = hotpath__decimal(at, exe.ino);
+		instance[0] = hotpath__finish(hotpath__fnv(UINT64_C(0xcbf29ce484222325), text, (uint64_t)(at - text)));
+		instance[1] = hotpath__finish(hotpath__fnv(UINT64_C(0x9ae16a3b2f90404f), text, (uint64_t)(at - text)));
+	} else {
+		instance[0] = hotpath__random();
+		instance[1] = hotpath__random();
+	}
+}
+
+/* ---- Catalogue ------------------------------------------------------------ */
+
+struct hotpath__pair { const char *key, *string; uint64_t key_len, bits; int type; };
+
+struct hotpath__identity {
+	const char *name, *unit, *description;
+	uint64_t name_len, unit_len;
+	struct hotpath__pair pairs[HOTPATH__MAX_ATTRIBUTES];
+	uint32_t n_pairs;
+	int kind, overflow;
+};
+
+/* The length of the well-formed UTF-8 sequence at text, 0 if there is none. */
+static inline unsigned hotpath__sequence(const char *text)
+{
+	const unsigned char *t = (const unsigned char *)text;
+	unsigned n = t[0] < 0x80 ? 1 : t[0] >= 0xc2 && t[0] <= 0xdf ? 2 : t[0] >= 0xe0 && t[0] <= 0xef ? 3 :
+		t[0] >= 0xf0 && t[0] <= 0xf4 ? 4 : 0, i;
+
+	for (i = 1; i < n; i++)
+		if ((t[i] & 0xc0) != 0x80)
+			return 0;
+	if ((t[0] == 0xe0 && t[1] < 0xa0) || (t[0] == 0xed && t[1] > 0x9f) || (t[0] == 0xf0 && t[1] < 0x90) ||
+		(t[0] == 0xf4 && t[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* Copy text, at most `most` bytes of it; bytes that are not UTF-8 become U+FFFD. */
+static inline uint64_t hotpath__text(char *to, const char *text, uint64_t most)
+{
+	uint64_t n = 0;
+
+	while (*text) {
+		unsigned len = hotpath__sequence(text), out = len ? len : 3;
+		if (n + out > most)
+			break;
+		memcpy(to + n, len ? text : "\xef\xbf\xbd", out);
+		n += out;
+		text += len ? len : 1;
+	}
+	return n;
+}
+
+static inline uint64_t hotpath__length(const char *text, uint64_t most) /* most + 1 if it is longer */
+{
+	uint64_t n = 0;
+
+	while (n <= most && text[n])
+		n++;
+	return n;
+}
+
+static inline int hotpath__key_ok(const char *key, uint64_t len)
+{
+	uint64_t i = 0;
+	unsigned n;
+
+	if (len == 0 || len > HOTPATH__MAX_KEY)
+		return 0;
+	for (; i < len; i += n)
+		if ((n = hotpath__sequence(key + i)) == 0)
+			return 0;
+	return 1;
+}
+
+/* Insert by key; a repeated key keeps its last value. */
+static inline int hotpath__pair_add(struct hotpath__identity *id, struct hotpath__pair pair)
+{
+	uint32_t i = id->n_pairs;
+
+	while (i > 0) {
+		const struct hotpath__pair *before = &id->pairs[i - 1];
+		uint64_t shorter = before->key_len < pair.key_len ? before->key_len : pair.key_len;
+		int order = memcmp(before->key, pair.key, (size_t)shorter);
+		if (order == 0)
+			order = before->key_len < pair.key_len ? -1 : before->key_len > pair.key_len;
+		if (order == 0) {
+			id->pairs[i - 1] = pair;
+			return 1;
+		}
+		if (order < 0)
+			break;
+		i--;
+	}
+	if (id->n_pairs == HOTPATH__MAX_ATTRIBUTES)
+		return 0;
+	memmove(&id->pairs[i + 1], &id->pairs[i], (id->n_pairs - i) * sizeof pair);
+	id->pairs[i] = pair;
+	id->n_pairs++;
+	return 1;
+}
+
+static inline uint64_t hotpath__text_bound(const char *text, uint64_t most)
+{
+	uint64_t n = 3 * hotpath__length(text, most);
+
+	return n < most ? n : most;
+}
+
+static inline uint64_t hotpath__record_bound(const struct hotpath__identity *id)
+{
+	uint64_t n = HOTPATH__RECORD_HEADER_SIZE +
+		hotpath__pad(id->name_len + id->unit_len + hotpath__text_bound(id->description, HOTPATH__MAX_DESCRIPTION));
+	uint32_t i;
+
+	for (i = 0; i < id->n_pairs; i++)
+		n += hotpath__pad(HOTPATH__ATTRIBUTE_HEADER_SIZE + id->pairs[i].key_len +
+			(id->pairs[i].type == HOTPATH__TYPE_STRING ? hotpath__text_bound(id->pairs[i].string, HOTPATH__MAX_STRING) : 8));
+	return n;
+}
+
+static inline uint32_t hotpath__get(const char *record, int offset, size_t size)
+{
+	uint32_t v32;
+	uint16_t v16;
+
+	if (size == 2) {
+		memcpy(&v16, record + offset, 2);
+		return v16;
+	}
+	memcpy(&v32, record + offset, 4);
+	return v32;
+}
+
+static inline void hotpath__put(char *record, int offset, uint32_t v, size_t size)
+{
+	uint16_t v16 = (uint16_t)v;
+
+	if (size == 2)
+		memcpy(record + offset, &v16, 2);
+	else
+		memcpy(record + offset, &v, 4);
+}
+
+static inline uint64_t hotpath__zero_pad(char *record, uint64_t n)
+{
+	while (n % 8)
+		record[n++] = 0;
+	return n;
+}
+
+static inline uint64_t hotpath__record(char *to, const struct hotpath__identity *id)
+{
+	uint64_t n = HOTPATH__RECORD_HEADER_SIZE, description;
+	uint32_t i;
+
+	memset(to, 0, HOTPATH__RECORD_HEADER_SIZE);
+	memcpy(to + n, id->name, (size_t)id->name_len);
+	n += id->name_len;
+	memcpy(to + n, id->unit, (size_t)id->unit_len);
+	n += id->unit_len;
+	description = hotpath__text(to + n, id->description, HOTPATH__MAX_DESCRIPTION);
+	n = hotpath__zero_pad(to, n + description);
+	for (i = 0; i < id->n_pairs; i++) {
+		const struct hotpath__pair *p = &id->pairs[i];
+		char *attribute = to + n;
+		uint64_t len = 8;
+
+		memset(attribute, 0, HOTPATH__ATTRIBUTE_HEADER_SIZE);
+		hotpath__put(attribute, HOTPATH__ATTRIBUTE_KEY_LEN, (uint32_t)p->key_len, 2);
+		attribute[HOTPATH__ATTRIBUTE_TYPE] = (char)p->type;
+		n += HOTPATH__ATTRIBUTE_HEADER_SIZE;
+		memcpy(to + n, p->key, (size_t)p->key_len);
+		n += p->key_len;
+		if (p->type == HOTPATH__TYPE_STRING)
+			len = hotpath__text(to + n, p->string, HOTPATH__MAX_STRING);
+		else
+			memcpy(to + n, &p->bits, 8);
+		hotpath__put(attribute, HOTPATH__ATTRIBUTE_VALUE_LEN, (uint32_t)len, 4);
+		n = hotpath__zero_pad(to, n + len);
+	}
+	hotpath__put(to, HOTPATH__RECORD_SIZE, (uint32_t)n, 4);
+	to[HOTPATH__RECORD_KIND] = (char)id->kind;
+	to[HOTPATH__RECORD_FLAGS] = (char)(id->overflow ? HOTPATH__FLAG_OVERFLOW : 0);
+	hotpath__put(to, HOTPATH__RECORD_ATTRIBUTES, id->n_pairs, 2);
+	hotpath__put(to, HOTPATH__RECORD_NAME_LEN, (uint32_t)id->name_len, 2);
+	hotpath__put(to, HOTPATH__RECORD_UNIT_LEN, (uint32_t)id->unit_len, 2);
+	hotpath__put(to, HOTPATH__RECORD_DESCRIPTION_LEN, (uint32_t)description, 4);
+	return n;
+}
+
+static inline uint64_t hotpath__name_unit_len(const char *record)
+{
+	return (uint64_t)hotpath__get(record, HOTPATH__RECORD_NAME_LEN, 2) + hotpath__get(record, HOTPATH__RECORD_UNIT_LEN, 2);
+}
+
+static inline uint64_t hotpath__attributes_offset(const char *record)
+{
+	return HOTPATH__RECORD_HEADER_SIZE + hotpath__pad(hotpath__name_unit_len(record) +
+		hotpath__get(record, HOTPATH__RECORD_DESCRIPTION_LEN, 4));
+}
+
+static inline int hotpath__same_instrument(const char *a, const char *b)
+{
+	return a[HOTPATH__RECORD_KIND] == b[HOTPATH__RECORD_KIND] &&
+		hotpath__get(a, HOTPATH__RECORD_NAME_LEN, 2) == hotpath__get(b, HOTPATH__RECORD_NAME_LEN, 2) &&
+		hotpath__get(a, HOTPATH__RECORD_UNIT_LEN, 2) == hotpath__get(b, HOTPATH__RECORD_UNIT_LEN, 2) &&
+		memcmp(a + HOTPATH__RECORD_HEADER_SIZE, b + HOTPATH__RECORD_HEADER_SIZE, (size_t)hotpath__name_unit_len(a)) == 0;
+}
+
+static inline int hotpath__same_series(const char *a, const char *b)
+{
+	uint64_t at = hotpath__attributes_offset(a), bt = hotpath__attributes_offset(b);
+	uint64_t n = hotpath__get(a, HOTPATH__RECORD_SIZE, 4) - at;
+
+	return hotpath__same_instrument(a, b) && hotpath__get(b, HOTPATH__RECORD_SIZE, 4) - bt == n &&
+		memcmp(a + at, b + bt, (size_t)n) == 0;
+}
+
+static inline int hotpath__same_name(const char *a, const char *b)
+{
+	uint32_t n = hotpath__get(a, HOTPATH__RECORD_NAME_LEN, 2);
+
+	return hotpath__get(b, HOTPATH__RECORD_NAME_LEN, 2) == n &&
+		memcmp(a + HOTPATH__RECORD_HEADER_SIZE, b + HOTPATH__RECORD_HEADER_SIZE, n) == 0;
+}
+
+/* The place of an equal record, or the empty place where it belongs. A fork between the filling of a place
+ * and the end of the record leaves a place that points at or past the end: it equals nothing. */
+static inline uint32_t *hotpath__find(const struct hotpath__state *s, uint32_t *table, uint64_t hash, const char *record,
+	int (*same)(const char *, const char *))
+{
+	uint64_t i = hotpath__finish(hash);
+
+	for (;; i++) {
+		uint32_t *place = &table[i % HOTPATH__TABLE];
+		if (*place == 0 || (*place < s->catalogue_end && same(record, s->base + HOTPATH__AREA + *place)))
+			return place;
+	}
+}
+
+static inline void hotpath__problem(struct hotpath__state *s, const char *what, const char *name)
+{
+	s->problems++;
+	snprintf(s->problem, sizeof s->problem, "%s: %.80s", what, name ? name : "(null)");
+}
+
+static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath__identity *id);
+
+/* The overflow series of the instrument or, where those have run out, the last resort: one for each kind. */
+static inline uint64_t hotpath__fold(struct hotpath__state *s, struct hotpath__identity *id)
+{
+	static const char *const last[] = {"hotpath.overflow.counter", "hotpath.overflow.updowncounter",
+		"hotpath.overflow.gauge", "hotpath.overflow.histogram"};
+	static const char key[] = "otel.metric.overflow";
+	struct hotpath__pair mark = {key, NULL, sizeof key - 1, 1, HOTPATH__TYPE_BOOL};
+
+	if (id->overflow == 0) {
+		__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_FOLDED), 1, __ATOMIC_RELAXED);
+	} else {
+		id->name = last[id->kind - HOTPATH__COUNTER];
+		id->name_len = strlen(id->name);
+		id->unit = "";
+		id->unit_len = 0;
+	}
+	id->description = "";
+	id->n_pairs = 0;
+	hotpath__pair_add(id, mark);
+	id->overflow++;
+	return hotpath__series(s, id);
+}
+
+/* Room for a further series. Ordinary ones leave enough for all overflow series. */
+static inline int hotpath__room(const struct hotpath__state *s, const struct hotpath__identity *id, uint64_t bound, uint64_t words)
+{
+	uint64_t overflows = s->small_ ? HOTPATH__OVERFLOWS_SMALL : HOTPATH__OVERFLOWS, spare = 0;
+
+	if (id->overflow == 0)
+		spare = overflows + 4;
+	else if (id->overflow == 1)
+		spare = 4;
+	if (id->overflow == 0 && s->series >= HOTPATH_SERIES_LIMIT)
+		return 0;
+	if (id->overflow == 1 && s->overflows >= overflows)
+		return 0;
+	return s->catalogue_end + bound + spare * HOTPATH__OVERFLOW_RECORD <= s->catalogue_size &&
+		s->next_word + words + 8 + spare * HOTPATH__HISTOGRAM_WORDS <= s->stripe_size / 8 &&
+		s->next_shared + 1 + spare <= s->shared_size / 8;
+}
+
+static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath__identity *id)
+{
+	uint64_t bound = hotpath__record_bound(id), words = id->kind == HOTPATH__HISTOGRAM ? HOTPATH__HISTOGRAM_WORDS : 1;
+	uint64_t slot, size, hash;
+	uint32_t *by_identity, *by_name;
+	char *record = s->base + HOTPATH__AREA + s->catalogue_end;
+
+	/* The candidate is written where it would stand, and compared from there. */
+	if (s->catalogue_end + bound > s->catalogue_size)
+		return id->overflow < 2 ? hotpath__fold(s, id) : 0;
+	if (hotpath__reserve_catalogue(s, s->catalogue_end + bound) != 0) {
+		hotpath__detach(s);
+		if (hotpath__reserve_catalogue(s, s->catalogue_end + bound) != 0)
+			return 0;
+	}
+	size = hotpath__record(record, id);
+	hash = hotpath__fnv((uint64_t)id->kind, id->name, id->name_len);
+	by_name = hotpath__find(s, s->names, hotpath__fnv(0, id->name, id->name_len), record, hotpath__same_name);
+	if (*by_name && !hotpath__same_instrument(record, s->base + HOTPATH__AREA + *by_name)) {
+		hotpath__problem(s, "this name has another kind or unit already", id->name);
+		return 0;
+	}
+	hash = hotpath__fnv(hash, record + hotpath__attributes_offset(record), size - hotpath__attributes_offset(record));
+	by_identity = hotpath__find(s, s->records, hash, record, hotpath__same_series);
+	if (*by_identity) {
+		memcpy(&slot, s->base + HOTPATH__AREA + *by_identity + HOTPATH__RECORD_SLOT, 8);
+		return slot * 8;
+	}
+	if (!hotpath__room(s, id, bound, words))
+		return id->overflow < 2 ? hotpath__fold(s, id) : 0;
+
+	if (id->kind == HOTPATH__GAUGE) {
+		slot = s->next_shared++;
+		if (hotpath__reserve_shared(s, s->next_shared) != 0) {
+			hotpath__detach(s);
+			if (hotpath__reserve_shared(s, s->next_shared) != 0)
+				return 0;
+		}
+		__atomic_store_n(HOTPATH__FIELD(s->base, hotpath__shared_offset(s) + 8 * slot), UINT64_MAX, __ATOMIC_RELAXED);
+	} else {
+		slot = words == 1 ? s->next_word : hotpath__pad(s->next_word);
+		s->next_word = slot + words;
+		if (hotpath__reserve_words(s, s->next_word) != 0) {
+			hotpath__detach(s);
+			if (hotpath__reserve_words(s, s->next_word) != 0)
+				return 0;
+		}
+	}
+	memcpy(record + HOTPATH__RECORD_SLOT, &slot, 8);
+	if (id->overflow)
+		s->overflows++;
+	else
+		s->series++;
+	*by_identity = (uint32_t)s->catalogue_end;
+	if (*by_name == 0)
+		*by_name = (uint32_t)s->catalogue_end;
+	if (s->detached)
+		__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_UNPLACED), 1, __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_CATALOGUE_USED), s->catalogue_end + size, __ATOMIC_RELEASE);
+	s->catalogue_end += size;
+	return slot * 8;
+}
+
+/* ---- Resource -------------------------------------------------------------- */
+
+static inline int hotpath__hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Decode %XX in place, drop surrounding blanks. */
+static inline char *hotpath__decode(char *text, char *end)
+{
+	char *to, *from;
+
+	while (text < end && (*text == ' ' || *text == '\t'))
+		text++;
+	while (end > text && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	for (to = from = text; from < end; from++) {
+		int high = -1, low = -1;
+		if (*from == '%' && end - from > 2) {
+			high = hotpath__hex(from[1]);
+			low = hotpath__hex(from[2]);
+		}
+		if (high >= 0 && low >= 0 && high + low > 0) {
+			*to++ = (char)(high << 4 | low);
+			from += 2;
+		} else {
+			*to++ = *from;
+		}
+	}
+	*to = 0;
+	return text;
+}
+
+static inline int hotpath__resource_list(struct hotpath__identity *id, char *list)
+{
+	while (*list) {
+		char *end = list + strcspn(list, ","), *equals = (char *)memchr(list, '=', (size_t)(end - list));
+		char *next = *end ? end + 1 : end;
+		struct hotpath__pair pair = {NULL, NULL, 0, 0, HOTPATH__TYPE_STRING};
+
+		*end = 0;
+		if (equals) {
+			pair.string = hotpath__decode(equals + 1, end);
+			pair.key = hotpath__decode(list, equals);
+			pair.key_len = hotpath__length(pair.key, HOTPATH__MAX_KEY);
+			if (!hotpath__key_ok(pair.key, pair.key_len) || !hotpath__pair_add(id, pair))
+				return 0;
+		} else if (*hotpath__decode(list, end)) {
+			return 0;
+		}
+		list = next;
+	}
+	return 1;
+}
+
+static inline void hotpath__resource(struct hotpath__state *s, char *record)
+{
+	static const char service_name[] = "service.name", executable_name[] = "process.executable.name";
+	struct hotpath__identity id;
+	struct hotpath__pair pair = {service_name, NULL, sizeof service_name - 1, 0, HOTPATH__TYPE_STRING};
+	const char *list = getenv("OTEL_RESOURCE_ATTRIBUTES"), *service = getenv("OTEL_SERVICE_NAME");
+	char path[4097], unknown[300], text[16384], *executable = path;
+	uint64_t size;
+	long n;
+
+	n = hotpath__sys(SYS_readlinkat, HOTPATH__AT_FDCWD, hotpath__address("/proc/self/exe"), hotpath__address(path), sizeof path - 1, 0, 0);
+	path[n > 0 ? n : 0] = 0;
+	if (strrchr(path, '/'))
+		executable = strrchr(path, '/') + 1;
+	if (strlen(executable) > 10 && strcmp(executable + strlen(executable) - 10, " (deleted)") == 0)
+		executable[strlen(executable) - 10] = 0;
+	snprintf(unknown, sizeof unknown, *executable ? "unknown_service:%.255s" : "unknown_service", executable);
+
+	memset(&id, 0, sizeof id);
+	id.name = id.unit = id.description = "";
+	id.kind = HOTPATH__RESOURCE;
+	pair.string = unknown;
+	hotpath__pair_add(&id, pair);
+	if (list && *list) {
+		struct hotpath__identity before = id;
+		n = snprintf(text, sizeof text, "%s", list);
+		if (n >= (long)sizeof text || !hotpath__resource_list(&id, text)) {
+			id = before;
+			hotpath__problem(s, "OTEL_RESOURCE_ATTRIBUTES is not a list of key=value and was left out", list);
+		}
+	}
+	if (service && *service) {
+		pair.string = service;
+		hotpath__pair_add(&id, pair);
+	}
+	if (*executable) {
+		pair.key = executable_name;
+		pair.key_len = sizeof executable_name - 1;
+		pair.string = executable;
+		hotpath__pair_add(&id, pair);
+	}
+	size = hotpath__record_bound(&id);
+	s->catalogue_end = size <= s->catalogue_size / 2 && hotpath__reserve(s, record, 0, size, s->placed) == 0 ? hotpath__record(record, &id) : 0;
+}
+
+/* ---- The segment's life ----------------------------------------------------- */
+
+static inline void hotpath__refuse_to_publish(struct hotpath__state *s, enum hotpath__where where, long err)
+{
+	s->where = where;
+	s->error = (uint32_t)-err;
+}
+
+/* Open the directory, making it if it can only be missing because nobody came before. */
+static inline long hotpath__open_directory(struct hotpath__state *s)
+{
+	uint64_t fs[15];
+	char parent[sizeof s->path];
+	long flags = HOTPATH__O_DIRECTORY | HOTPATH__O_NOFOLLOW | HOTPATH__O_CLOEXEC, fd;
+
+	fd = hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(s->path), flags, 0, 0, 0);
+	if (fd != -ENOENT)
+		return fd;
+	memcpy(parent, s->path, sizeof parent);
+	if (strrchr(parent, '/') == NULL || strrchr(parent, '/') == parent)
+		return fd;
+	*strrchr(parent, '/') = 0;
+	if (hotpath__sys(SYS_statfs, hotpath__address(parent), hotpath__address(fs), 0, 0, 0, 0) != 0 || fs[0] != HOTPATH__TMPFS_MAGIC)
+		return fd;
+	if (hotpath__sys(SYS_mkdirat, HOTPATH__AT_FDCWD, hotpath__address(s->path), 01777, 0, 0, 0) == 0) {
+		fd = hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(s->path), flags, 0, 0, 0);
+		if (fd >= 0)
+			hotpath__sys(SYS_fchmod, fd, 01777, 0, 0, 0, 0);
+		return fd;
+	}
+	return hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(s->path), flags, 0, 0, 0);
+}
+
+/* Litter stays bounded where no collector runs: nothing more goes into a tmpfs that is three quarters full, or
+ * into a directory with many entries. */
+static inline int hotpath__directory_has_room(struct hotpath__state *s, int dir)
+{
+	uint64_t fs[15], entries[512]; /* struct statfs; struct linux_dirent64 ... */
+	long n, count = 0;
+
+	if (hotpath__sys(SYS_fstatfs, dir, hotpath__address(fs), 0, 0, 0, 0) != 0 ||
+		(fs[0] == HOTPATH__TMPFS_MAGIC ? fs[4] < fs[2] / 4 : fs[4] < (64 << 20) / fs[1])) {
+		hotpath__refuse_to_publish(s, HOTPATH__W_FULL, 0);
+		return 0;
+	}
+	while ((n = hotpath__sys(SYS_getdents64, dir, hotpath__address(entries), sizeof entries, 0, 0, 0)) > 0) {
+		char *entry = (char *)entries;
+		while (entry < (char *)entries + n) {
+			uint16_t size;
+			memcpy(&size, entry + 16, 2); /* d_reclen */
+			entry += size;
+			count++;
+		}
+		if (count > HOTPATH__DIR_ENTRIES) {
+			hotpath__refuse_to_publish(s, HOTPATH__W_CROWDED, 0);
+			return 0;
+		}
+	}
+	return 1;
+}
+
+/* A nameless file of the final size, locked. */
+static inline long hotpath__new_file(struct hotpath__state *s, int dir)
+{
+	uint64_t limit[2] = {~UINT64_C(0), 0};
+	struct hotpath__statx st;
+	long fd, high, err;
+
+	/* ftruncate past RLIMIT_FSIZE would be a deadly SIGXFSZ. */
+	hotpath__sys(SYS_prlimit64, 0, HOTPATH__RLIMIT_FSIZE, 0, hotpath__address(limit), 0, 0);
+	if (limit[0] < s->total) {
+		hotpath__refuse_to_publish(s, HOTPATH__W_LIMIT, 0);
+		return -1;
+	}
+	fd = hotpath__sys(SYS_openat, dir, hotpath__address("."), HOTPATH__O_TMPFILE | HOTPATH__O_RDWR | HOTPATH__O_CLOEXEC, 0600, 0, 0);
+	if (fd >= 0 && fd < 3) { /* not where another thread's printf may go */
+		high = hotpath__sys(SYS_fcntl, fd, HOTPATH__F_DUPFD_CLOEXEC, 3, 0, 0, 0);
+		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+		fd = high;
+	}
+	if (fd < 0) {
+		hotpath__refuse_to_publish(s, HOTPATH__W_FILE, fd);
+		return fd;
+	}
+	err = hotpath__sys(SYS_fchmod, fd, hotpath__stat(dir, "", &st) && (st.mode & 02000) ? 0640 : 0600, 0, 0, 0, 0);
+	if (err == 0)
+		err = hotpath__sys(SYS_ftruncate, fd, s->total, 0, 0, 0, 0);
+	if (err == 0 && s->small_)
+		err = hotpath__sys(SYS_fallocate, fd, 0, 0, s->total, 0, 0);
+	if (err == 0)
+		err = hotpath__sys(SYS_flock, fd, HOTPATH__LOCK_EX_NB, 0, 0, 0, 0);
+	if (err == 0)
+		return fd;
+	hotpath__refuse_to_publish(s, s->small_ ? HOTPATH__W_RESERVE : HOTPATH__W_FILE, err);
+	hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	return -1;
+}
+
+static inline long hotpath__link(int fd, int dir, const char *name)
+{
+	char proc[40] = "/proc/self/fd/";
+	long err = hotpath__sys(SYS_linkat, fd, hotpath__address(""), dir, hotpath__address(name), HOTPATH__AT_EMPTY_PATH, 0);
+
+	if (err == 0 || err == -EEXIST) /* without the privilege: ENOENT */
+		return err;
+	*hotpath__decimal(proc + 14, (uint64_t)fd) = 0;
+	return hotpath__sys(SYS_linkat, HOTPATH__AT_FDCWD, hotpath__address(proc), dir, hotpath__address(name), HOTPATH__AT_SYMLINK_FOLLOW, 0);
+}
+
+/* Header, catalogue, and the first pages of the shared area and of stripe 0, in a new mapping. The catalogue is
+ * the one given (a child's: every handle stays valid), or begins with the resource. */
+static inline long hotpath__fill(struct hotpath__state *s, char *m, const char *catalogue, int shared, uint64_t id)
+{
+	uint64_t i, pid = (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0), instance[2];
+	uint32_t version[2] = {HOTPATH__MAJOR, HOTPATH__MINOR};
+	long err = hotpath__reserve(s, m, 0, HOTPATH__HEADER_SIZE, shared);
+
+	s->placed = (uint32_t)shared;
+	s->detached = 0;
+	if (err == 0)
+		err = hotpath__reserve(s, m + hotpath__shared_offset(s), 0, 8 * s->next_shared, shared);
+	if (err == 0)
+		err = hotpath__reserve(s, m + hotpath__stripes_offset(s), 0, 8 * s->next_word, shared);
+	if (err == 0)
+		err = hotpath__reserve(s, m + HOTPATH__AREA, 0, catalogue ? s->catalogue_end : 1, shared);
+	if (err != 0)
+		return err;
+	if (catalogue)
+		memcpy(m + HOTPATH__AREA, catalogue, (size_t)s->catalogue_end);
+	else
+		hotpath__resource(s, m + HOTPATH__AREA);
+	if (s->catalogue_end == 0)
+		return -ENOSPC;
+	s->catalogue_reserved = hotpath__whole_pages(s, s->catalogue_end);
+	s->shared_reserved = hotpath__whole_pages(s, 8 * s->next_shared) / 8;
+	s->words_reserved = hotpath__whole_pages(s, 8 * s->next_word) / 8;
+	for (i = 0; i < s->next_shared; i++)
+		*HOTPATH__FIELD(m, hotpath__shared_offset(s) + 8 * i) = UINT64_MAX;
+
+	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPES_USED) = 1;
+	if (!shared)
+		return 0;
+	hotpath__instance(instance, pid);
+	memcpy(m + HOTPATH__OFF_MAGIC, "HOTPATH\n", 8);
+	memcpy(m + HOTPATH__OFF_MAJOR, version, sizeof version);
+	*HOTPATH__FIELD(m, HOTPATH__OFF_HEADER_SIZE) = HOTPATH__HEADER_SIZE;
+	*HOTPATH__FIELD(m, HOTPATH__OFF_FILE_SIZE) = s->total;
+	*HOTPATH__FIELD(m, HOTPATH__OFF_START_TIME) = hotpath__now();
+	*HOTPATH__FIELD(m, HOTPATH__OFF_PID) = pid;
+	memcpy(m + HOTPATH__OFF_INSTANCE, instance, sizeof instance);
+	*HOTPATH__FIELD(m, HOTPATH__OFF_SEGMENT_ID) = id;
+	*HOTPATH__FIELD(m, HOTPATH__OFF_CATALOGUE_OFFSET) = HOTPATH__AREA;
+	*HOTPATH__FIELD(m, HOTPATH__OFF_CATALOGUE_SIZE) = s->catalogue_size;
+	*HOTPATH__FIELD(m, HOTPATH__OFF_SHARED_OFFSET) = hotpath__shared_offset(s);
+	*HOTPATH__FIELD(m, HOTPATH__OFF_SHARED_SIZE) = s->shared_size;
+	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPES_OFFSET) = hotpath__stripes_offset(s);
+	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPE_SIZE) = s->stripe_size;
+	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPE_COUNT) = s->stripe_count;
+	*HOTPATH__FIELD(m, HOTPATH__OFF_CATALOGUE_USED) = s->catalogue_end;
+	return 0;
+}
+
+/* Make a segment and give it a name. The mapping goes to s->base, or becomes it. */
+static inline int hotpath__publish(struct hotpath__state *s)
+{
+	char name[64], *end, *m = NULL;
+	uint64_t id = hotpath__random(), i;
+	long dir, fd, err = 0;
+
+	dir = hotpath__open_directory(s);
+	if (dir < 0) {
+		hotpath__refuse_to_publish(s, HOTPATH__W_DIRECTORY, dir);
+		return 0;
+	}
+	fd = hotpath__directory_has_room(s, (int)dir) ? hotpath__new_file(s, (int)dir) : -1;
+	if (fd >= 0) {
+		end = hotpath__decimal(name, (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0));
+		*end++ = '-';
+		for (i = 64; i; i -= 4)
+			*end++ = "0123456789abcdef"[id >> (i - 4) & 15];
+		*end = 0;
+		m = hotpath__map(NULL, s->total, (int)fd);
+		if (m == NULL) {
+			hotpath__refuse_to_publish(s, HOTPATH__W_MAP, -ENOMEM);
+		} else if ((err = hotpath__fill(s, m, s->base ? s->base + HOTPATH__AREA : NULL, 1, id)) != 0) {
+			hotpath__refuse_to_publish(s, HOTPATH__W_RESERVE, err);
+		} else if ((err = hotpath__link((int)fd, (int)dir, name)) != 0) {
+			hotpath__refuse_to_publish(s, HOTPATH__W_LINK, err);
+		} else if (s->base == NULL) {
+			s->base = m;
+			s->where = HOTPATH__W_SHM;
+		} else { /* the same pages once more, where the handles point */
+			hotpath__map(s->base, s->total, (int)fd);
+			hotpath__reserve(s, s->base, 0, HOTPATH__HEADER_SIZE, 1);
+			hotpath__reserve(s, s->base + HOTPATH__AREA, 0, s->catalogue_reserved, 1);
+			hotpath__reserve(s, s->base + hotpath__shared_offset(s), 0, 8 * s->shared_reserved, 1);
+			hotpath__reserve(s, s->base + hotpath__stripes_offset(s), 0, 8 * s->words_reserved, 1);
+			hotpath__unmap(m, s->total);
+			s->where = HOTPATH__W_SHM;
+		}
+		if (s->where != HOTPATH__W_SHM && m)
+			hotpath__unmap(m, s->total);
+		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0); /* the mapping keeps the lock */
+	}
+	hotpath__sys(SYS_close, dir, 0, 0, 0, 0, 0);
+	return s->where == HOTPATH__W_SHM;
+}
+
+/* Count in private memory: at a new place, or over the mapping inherited from a parent, keeping its catalogue. */
+static inline int hotpath__privatise(struct hotpath__state *s)
+{
+	char *copy = NULL, *m;
+	uint64_t size = hotpath__whole_pages(s, s->catalogue_end);
+
+	if (s->base) {
+		copy = hotpath__map(NULL, size, -1);
+		if (copy == NULL || hotpath__sys(SYS_mprotect, hotpath__address(copy), size, HOTPATH__PROT_RW, 0, 0, 0) != 0)
+			return 0;
+		memcpy(copy, s->base + HOTPATH__AREA, (size_t)s->catalogue_end);
+	}
+	m = hotpath__map(s->base, s->total, -1);
+	if (m == NULL && s->base == NULL) {
+		hotpath__geometry(s, 1);
+		m = hotpath__map(NULL, s->total, -1);
+	}
+	if (m == NULL || hotpath__fill(s, m, copy, 0, 0) != 0)
+		return 0;
+	s->base = m;
+	if (copy)
+		hotpath__unmap(copy, size);
+	return 1;
+}
+
+/* What the environment asks for, read once. */
+static inline void hotpath__configure(struct hotpath__state *s)
+{
+	static const char *const transports[] = {"", "shm", "off", "bpf", "user_events", "io_uring"};
+	const char *transport = getenv("HOTPATH_TRANSPORT"), *directory = getenv("HOTPATH_DIR");
+	char line[160];
+	int i = 0, n;
+
+	if (getauxval(AT_SECURE)) /* a setuid program's files go where its owner expects them */
+		directory = NULL;
+	n = snprintf(s->path, sizeof s->path, "%s", directory && *directory ? directory : "/dev/shm/hotpath");
+	while (transport && i < 6 && strcmp(transport, transports[i]) != 0)
+		i++;
+	s->transport = i < 2 ? HOTPATH__W_SHM : i == 2 ? HOTPATH__W_OFF : HOTPATH__W_TRANSPORT;
+	if (n >= (int)sizeof s->path) {
+		s->transport = HOTPATH__W_DIRECTORY;
+		s->error = ENAMETOOLONG;
+	}
+	if (i == 6) {
+		n = snprintf(line, sizeof line, "hotpath: HOTPATH_TRANSPORT=%.40s is unknown (known: shm, off); counting in private memory\n", transport);
+		hotpath__sys(SYS_write, 2, hotpath__address(line), n, 0, 0, 0);
+	}
+}
+
+/* Once for a process and all its descendants. Called with the lock held. */
+static inline int hotpath__prepare(struct hotpath__state *s)
+{
+	uint64_t size = 2 * HOTPATH__TABLE * sizeof *s->records;
+	char *tables = hotpath__map(NULL, size, -1);
+
+	if (tables == NULL || hotpath__sys(SYS_mprotect, hotpath__address(tables), size, HOTPATH__PROT_RW, 0, 0, 0) != 0)
+		return 0;
+	s->page = getauxval(AT_PAGESZ);
+	hotpath__geometry(s, hotpath__sys(SYS_madvise, hotpath__address(s->ctl), s->page, HOTPATH__MADV_POPULATE_WRITE, 0, 0, 0) == -EINVAL);
+	s->next_word = 8; /* word 0 is the zero handle's, and histograms are aligned */
+	s->next_shared = 1;
+	hotpath__configure(s);
+	s->names = (uint32_t *)(void *)tables;
+	__atomic_store_n(&s->records, s->names + HOTPATH__TABLE, __ATOMIC_RELEASE);
+	return 1;
+}
+
+/* Start counting, in a process or in a child that has just been made. Called with the lock held. */
+static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *c)
+{
+	int published;
+
+	if (s->where == HOTPATH__W_CLOSED || s->where == HOTPATH__W_NOMEM)
+		return 0;
+	if (s->records == NULL && !hotpath__prepare(s)) {
+		s->where = HOTPATH__W_NOMEM;
+		return 0;
+	}
+	s->where = s->transport;
+	published = s->transport == HOTPATH__W_SHM && hotpath__publish(s);
+	if (!published && (s->base == NULL || s->placed) && !hotpath__privatise(s)) {
+		s->where = HOTPATH__W_NOMEM;
+		return 0;
+	}
+#ifdef HOTPATH__RSEQ
+	/* glibc 2.36 says size 20 though mm_cid, at 24, is live: the kernel's word counts. */
+	if (&__rseq_offset && &__rseq_size && __rseq_size != 0 && getauxval(27 /* AT_RSEQ_FEATURE_SIZE */) >= 28 && !s->small_)
+		c->rseq = (uint64_t)__rseq_offset;
+#endif
+	c->stripes = hotpath__address(s->base) + hotpath__stripes_offset(s) + s->stripe_size;
+	__atomic_store_n(c->rseq ? &c->ready : &c->cpu_ready, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->shared, hotpath__address(s->base) + hotpath__shared_offset(s), __ATOMIC_RELEASE);
+	return 1;
+}
+
+/* After fork: leave the parent's segment, and with it the parent's lock, at once. */
+HOTPATH__COLD void hotpath__forked_v1(void)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+
+	if (s->ctl == &hotpath__none_v1)
+		return;
+	memset(s->ctl, 0, sizeof *s->ctl); /* where the kernel did not */
+	if (s->base && s->placed && s->where != HOTPATH__W_CLOSED)
+		hotpath__privatise(s);
+}
+
+#if HOTPATH__UNLOADABLE
+/* At dlclose the mapping stays, with its counts, until the process ends; but nobody is left to keep a child out of it. */
+HOTPATH__COLD __attribute__((destructor)) void hotpath__unload_v1(void)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+
+	if (s->base) {
+		s->where = HOTPATH__W_CLOSED;
+		hotpath__sys(SYS_madvise, hotpath__address(s->base), s->total, HOTPATH__MADV_DONTFORK, 0, 0, 0);
+	}
+}
+#endif
+
+static inline int hotpath__open_ctl(struct hotpath__state *s)
+{
+	struct hotpath__ctl *none = &hotpath__none_v1;
+	uint64_t size = getauxval(AT_PAGESZ);
+	char *m;
+
+	if (__atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE) != none)
+		return 1;
+	m = hotpath__map(NULL, size, -1);
+	if (m == NULL || hotpath__sys(SYS_mprotect, hotpath__address(m), size, HOTPATH__PROT_RW, 0, 0, 0) != 0)
+		return 0;
+	hotpath__sys(SYS_madvise, hotpath__address(m), size, HOTPATH__MADV_WIPEONFORK, 0, 0, 0);
+	if (__atomic_compare_exchange_n(&s->ctl, &none, (struct hotpath__ctl *)(void *)m, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		pthread_atfork(NULL, NULL, hotpath__forked_v1);
+	else
+		hotpath__unmap(m, size);
+	return 1;
+}
+
+static inline const char *hotpath__identify(struct hotpath__identity *id, int kind, const char *name, const char *unit,
+	const char *description, const hotpath_attr *attrs, size_t n_attrs)
+{
+	uint64_t i;
+
+	memset(id, 0, sizeof *id);
+	id->kind = kind;
+	id->name = name ? name : "";
+	id->unit = unit ? unit : "";
+	id->description = description ? description : "";
+	id->name_len = hotpath__length(id->name, HOTPATH__MAX_NAME);
+	id->unit_len = hotpath__length(id->unit, HOTPATH__MAX_UNIT);
+	if (id->name_len == 0 || id->name_len > HOTPATH__MAX_NAME)
+		return "a name has 1 to 255 bytes";
+	for (i = 0; i < id->name_len; i++) {
+		char c = id->name[i];
+		int letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+		if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '_' || c == '.' || c == '/' || c == '-')))
+			return "a name is a letter, then letters, digits and _ . / -";
+	}
+	if (id->unit_len > HOTPATH__MAX_UNIT)
+		return "a unit has at most 63 bytes";
+	for (i = 0; i < id->unit_len; i++)
+		if ((unsigned char)id->unit[i] >= 0x80)
+			return "a unit is ASCII";
+	for (i = 0; i < n_attrs && attrs; i++) {
+		struct hotpath__pair pair = {attrs[i].key ? attrs[i].key : "", NULL, 0, 0, attrs[i].type};
+
+		pair.key_len = hotpath__length(pair.key, HOTPATH__MAX_KEY);
+		if (!hotpath__key_ok(pair.key, pair.key_len))
+			return "an attribute's key is 1 to 255 bytes of UTF-8";
+		if (pair.type == HOTPATH__TYPE_STRING)
+			pair.string = attrs[i].value.s ? attrs[i].value.s : "";
+		else if (pair.type >= HOTPATH__TYPE_INT64 && pair.type <= HOTPATH__TYPE_BOOL)
+			memcpy(&pair.bits, &attrs[i].value, 8);
+		else
+			return "an attribute comes from HOTPATH_STR, _INT, _DOUBLE or _BOOL";
+		if (!hotpath__pair_add(id, pair))
+			return "a series has at most 64 attributes";
+	}
+	return NULL;
+}
+
+/* The byte offset of a series in a stripe, or of a gauge in the shared area. */
+HOTPATH__COLD uint64_t hotpath__new_v1(int kind, const char *name, const char *unit, const char *description,
+	const hotpath_attr *attrs, size_t n_attrs)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__identity id;
+	const char *problem;
+	uint64_t mask, offset = 0;
+
+	if (!hotpath__open_ctl(s))
+		return 0;
+	hotpath__lock(s->ctl, &mask);
+	if (s->ctl->shared || hotpath__start(s, s->ctl)) {
+		problem = hotpath__identify(&id, kind, name, unit, description, attrs, n_attrs);
+		if (problem)
+			hotpath__problem(s, problem, name);
+		else
+			offset = hotpath__series(s, &id);
+		if (offset == 0)
+			__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_REJECTED), 1, __ATOMIC_RELAXED);
+	}
+	hotpath__unlock(s->ctl, &mask);
+	return offset;
+}
+
+/* ---- Slow path -------------------------------------------------------------- */
+
+/* Whether there is anywhere to count. The first count of a child starts its segment. */
+static inline int hotpath__started(struct hotpath__state *s)
+{
+	struct hotpath__ctl *c = __atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE);
+	uint64_t mask;
+
+	if (__atomic_load_n(&c->shared, __ATOMIC_ACQUIRE))
+		return 1;
+	if (c == &hotpath__none_v1 || s->where == HOTPATH__W_NOMEM || s->where == HOTPATH__W_CLOSED)
+		return 0;
+	hotpath__lock(c, &mask);
+	if (c->shared == 0)
+		hotpath__start(s, c);
+	hotpath__unlock(c, &mask);
+	return c->shared != 0;
+}
+
+/* Where to add atomically; NULL if the fast path can be taken now. */
+static inline char *hotpath__place(struct hotpath__state *s)
+{
+	struct hotpath__ctl *c = s->ctl;
+	uint64_t id, *ready = c->rseq ? &c->ready : &c->cpu_ready, mask;
+	char *stripes = (char *)(uintptr_t)c->stripes;
+	int grown = 0;
+
+#ifdef HOTPATH__RSEQ
+	if (c->rseq) {
+		char *rseq = (char *)__builtin_thread_pointer() + c->rseq;
+		int32_t cpu_id;
+		uint32_t mm_cid;
+		if (HOTPATH__UNLOADABLE)
+			memset(rseq + 8, 0, 8);
+		memcpy(&cpu_id, rseq + 4, 4);
+		memcpy(&mm_cid, rseq + 24, 4);
+		if (cpu_id < 0)
+			return stripes - s->stripe_size;
+		id = mm_cid;
+	} else
+#endif
+	{
+		int cpu = sched_getcpu();
+		id = cpu < 0 ? 0 : (uint64_t)cpu % (s->stripe_count > 1 ? s->stripe_count - 1 : 1);
+	}
+	if (id >= __atomic_load_n(ready, __ATOMIC_ACQUIRE) && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
+		hotpath__lock(c, &mask);
+		grown = hotpath__grow(s, c, id + 1);
+		hotpath__unlock(c, &mask);
+	} else {
+		grown = id < __atomic_load_n(ready, __ATOMIC_ACQUIRE);
+	}
+	if (c->rseq)
+		return grown ? NULL : stripes - s->stripe_size;
+	return grown ? stripes + id * s->stripe_size : stripes - s->stripe_size;
+}
+
+/* These return 0 to have the fast path tried again. */
+HOTPATH__COLD int hotpath__slow_add_v1(uint64_t offset, uint64_t n)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	char *stripe;
+
+	if (!hotpath__started(s))
+		return 1;
+	stripe = hotpath__place(s);
+	if (stripe == NULL)
+		return 0;
+	__atomic_fetch_add(HOTPATH__FIELD(stripe, offset), n, __ATOMIC_RELAXED);
+	return 1;
+}
+
+HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t offset, double v)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	char *stripe;
+	uint64_t old, bits, *word;
+	double sum;
+
+	if (!hotpath__started(s))
+		return 1;
+	stripe = hotpath__place(s);
+	if (stripe == NULL)
+		return 0;
+	word = HOTPATH__FIELD(stripe, offset);
+	old = __atomic_load_n(word, __ATOMIC_RELAXED);
+	do {
+		memcpy(&sum, &old, 8);
+		sum += v;
+		memcpy(&bits, &sum, 8);
+	} while (!__atomic_compare_exchange_n(word, &old, bits, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return 1;
+}
+
+HOTPATH__COLD void hotpath__slow_set_v1(uint64_t offset, uint64_t bits)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+
+	if (hotpath__started(s))
+		__atomic_store_n(HOTPATH__FIELD((char *)(uintptr_t)s->ctl->shared, offset), bits, __ATOMIC_RELAXED);
+}
+
+HOTPATH__COLD void hotpath__refuse_v1(void)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+
+	if (hotpath__started(s))
+		__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_REFUSED), 1, __ATOMIC_RELAXED);
+}
+
+HOTPATH__COLD const char *hotpath__status_v1(void)
+{
+	static __thread char text[768];
+	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__ctl *c = __atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE);
+	const char *why = strerror((int)s->error);
+	uint64_t mask;
+	int n = 0;
+
+	if (c == &hotpath__none_v1)
+		return "hotpath: no series yet";
+	hotpath__lock(c, &mask);
+#define HOTPATH__SAY(...) n += snprintf(text + n, sizeof text - (size_t)n, __VA_ARGS__)
+	switch ((enum hotpath__where)s->where) {
+	case HOTPATH__W_SHM:
+		HOTPATH__SAY("hotpath: publishing %lu series in %.255s", (unsigned long)(s->series + s->overflows), s->path);
+		break;
+	case HOTPATH__W_OFF: HOTPATH__SAY("hotpath: counting in private memory, as HOTPATH_TRANSPORT=off asks"); break;
+	case HOTPATH__W_TRANSPORT: HOTPATH__SAY("hotpath: counting in private memory: this version knows HOTPATH_TRANSPORT shm and off only"); break;
+	case HOTPATH__W_DIRECTORY: HOTPATH__SAY("hotpath: counting in private memory: cannot open %.255s: %s; create it or set HOTPATH_DIR", s->path, why); break;
+	case HOTPATH__W_CROWDED: HOTPATH__SAY("hotpath: counting in private memory: %.255s has more than %d entries; is a collector running?", s->path, HOTPATH__DIR_ENTRIES); break;
+	case HOTPATH__W_FULL: HOTPATH__SAY("hotpath: counting in private memory: the file system of %.255s is nearly full", s->path); break;
+	case HOTPATH__W_FILE: HOTPATH__SAY("hotpath: counting in private memory: cannot create a file in %.255s: %s", s->path, why); break;
+	case HOTPATH__W_LIMIT: HOTPATH__SAY("hotpath: counting in private memory: the file size limit (ulimit -f) is below the segment's %lu bytes, which are sparse", (unsigned long)s->total); break;
+	case HOTPATH__W_MAP: HOTPATH__SAY("hotpath: counting in private memory: no address space for a segment (ulimit -v, -l)"); break;
+	case HOTPATH__W_RESERVE: HOTPATH__SAY("hotpath: counting in private memory: cannot reserve memory in %.255s: %s", s->path, why); break;
+	case HOTPATH__W_LINK: HOTPATH__SAY("hotpath: counting in private memory: cannot link a file into %.255s: %s", s->path, why); break;
+	case HOTPATH__W_NOMEM: HOTPATH__SAY("hotpath: not counting: no memory"); break;
+	case HOTPATH__W_CLOSED: HOTPATH__SAY("hotpath: this library was unloaded"); break;
+	case HOTPATH__W_NOWHERE: HOTPATH__SAY("hotpath: this process has not counted yet"); break;
+	}
+	if (s->detached)
+		HOTPATH__SAY("; the latest series are in private memory, since no more could be reserved");
+	if (s->problems)
+		HOTPATH__SAY("; %u refused, the last: %s", s->problems, s->problem);
+#undef HOTPATH__SAY
+	hotpath__unlock(c, &mask);
+	return text;
+}
+
+/* ---- The rest of the interface ------------------------------------------------ */
+
+static inline hotpath_counter hotpath_counter_new(const char *name, const char *unit, const char *description,
+	const hotpath_attr *attrs, size_t n_attrs)
+{
+	hotpath_counter handle = {hotpath__new_v1(HOTPATH__COUNTER, name, unit, description, attrs, n_attrs)};
+	return handle;
+}
+
+static inline hotpath_updowncounter hotpath_updowncounter_new(const char *name, const char *unit, const char *description,
+	const hotpath_attr *attrs, size_t n_attrs)
+{
+	hotpath_updowncounter handle = {hotpath__new_v1(HOTPATH__UPDOWNCOUNTER, name, unit, description, attrs, n_attrs)};
+	return handle;
+}
+
+static inline hotpath_gauge hotpath_gauge_new(const char *name, const char *unit, const char *description,
+	const hotpath_attr *attrs, size_t n_attrs)
+{
+	hotpath_gauge handle = {hotpath__new_v1(HOTPATH__GAUGE, name, unit, description, attrs, n_attrs)};
+	return handle;
+}
+
+static inline hotpath_histogram hotpath_histogram_new(const char *name, const char *unit, const char *description,
+	const hotpath_attr *attrs, size_t n_attrs)
+{
+	hotpath_histogram handle = {hotpath__new_v1(HOTPATH__HISTOGRAM, name, unit, description, attrs, n_attrs)};
+	return handle;
+}
+
+static inline hotpath_attr hotpath__str(const char *key, const char *value)
+{
+	hotpath_attr attr;
+	attr.key = key;
+	attr.type = HOTPATH__TYPE_STRING;
+	attr.value.s = value;
+	return attr;
+}
+
+static inline hotpath_attr hotpath__int(const char *key, int64_t value)
+{
+	hotpath_attr attr;
+	attr.key = key;
+	attr.type = HOTPATH__TYPE_INT64;
+	attr.value.i = value;
+	return attr;
+}
+
+static inline hotpath_attr hotpath__double(const char *key, double value)
+{
+	hotpath_attr attr;
+	attr.key = key;
+	attr.type = HOTPATH__TYPE_DOUBLE;
+	attr.value.d = value;
+	return attr;
+}
+
+static inline hotpath_attr hotpath__bool(const char *key, int value)
+{
+	hotpath_attr attr;
+	attr.key = key;
+	attr.type = HOTPATH__TYPE_BOOL;
+	attr.value.i = value != 0;
+	return attr;
+}
+
+static inline const char *hotpath_status(void)
+{
+	return hotpath__status_v1();
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HOTPATH_H */
