@@ -1,0 +1,60 @@
+package aggregate
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/hotpath-metrics/hotpath/internal/emit"
+)
+
+// nowhere is the end of a chain that costs nothing.
+type nowhere struct{}
+
+func (nowhere) Process(*emit.Process)                        {}
+func (nowhere) Counter(*emit.Series, uint64)                 {}
+func (nowhere) UpDownCounter(*emit.Series, int64)            {}
+func (nowhere) Gauge(*emit.Series, float64)                  {}
+func (nowhere) Histogram(*emit.Series, *emit.HistogramValue) {}
+
+// fleet is 100 processes with 100 counters each, all of one service.
+func fleet() ([]*emit.Process, [][]*emit.Series) {
+	processes := make([]*emit.Process, 100)
+	series := make([][]*emit.Series, len(processes))
+	for i := range processes {
+		processes[i] = process("shop", 7, int64(i+1))
+		for j := range 100 {
+			series[i] = append(series[i], &emit.Series{Instrument: instruments["requests"], ID: strconv.Itoa(j)})
+		}
+	}
+	return processes, series
+}
+
+func BenchmarkFold(b *testing.B) {
+	f := NewFold(nowhere{}, 100, 100)
+	run(b, f, f.Begin, f.End, f.Commit)
+}
+
+func BenchmarkDelta(b *testing.B) {
+	d := NewDelta(nowhere{}, 100)
+	run(b, d, func() { d.Begin(1) }, func() {}, d.Commit)
+}
+
+func run(b *testing.B, sink emit.Sink, begin, end, commit func()) {
+	processes, series := fleet()
+	points := float64(len(processes) * len(series[0]))
+	b.ReportAllocs()
+	var n uint64
+	for b.Loop() {
+		n++
+		begin()
+		for i, p := range processes {
+			sink.Process(p)
+			for _, s := range series[i] {
+				sink.Counter(s, n)
+			}
+		}
+		end()
+		commit()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/points, "ns/point")
+}

@@ -1,0 +1,203 @@
+package aggregate
+
+import (
+	"github.com/hotpath-metrics/hotpath/client/go/segment"
+	"github.com/hotpath-metrics/hotpath/internal/emit"
+)
+
+// Delta is the stage that turns running totals into what came since the last
+// delivery that was accepted.
+//
+// It does so for counters and histograms. Updowncounters stay cumulative, as
+// under OpenTelemetry's "delta" preference, and gauges are last values anyway.
+// The first point of a series is told even if it is zero, so that its
+// existence is known; after that points without a change are left out. A total that fell is taken
+// as it is then, and adds nothing. A process that is gone ends its gauges and
+// updowncounters; a delta that is over needs no end.
+//
+// A process's first delta begins at its start. For one with [emit.Process.Seen] it
+// begins when Delta did, and the first values are the baseline that it begins with.
+type Delta struct {
+	next    emit.Sink
+	started int64 // UNIX nanoseconds
+	now     int64
+
+	processes map[*emit.Process]*interval
+	counters  map[*emit.Series]*counterState
+	hists     map[*emit.Series]*histogramState
+
+	// To be done when the batch was accepted.
+	toldProcesses []*interval
+	toldCounters  []*counterState
+	toldHists     []*histogramState
+	goneProcesses []*emit.Process
+	goneSeries    []*emit.Series
+
+	in      *interval // nil while a process is gone
+	batch   uint64
+	scratch emit.HistogramValue
+}
+
+// interval is a process with the time since its last delivery.
+type interval struct {
+	out       emit.Process // what the next sink gets to see
+	found     uint64       // the batch in which it was first seen
+	time      int64        // of this batch's values
+	delivered int64        // of the last values that were accepted, 0 if none were
+}
+
+type counterState struct {
+	delivered, value uint64
+	told             bool
+}
+
+type histogramState struct {
+	delivered, value histogram
+	told             bool
+}
+
+// NewDelta returns a stage before next that started at a time in UNIX nanoseconds.
+func NewDelta(next emit.Sink, started int64) *Delta {
+	return &Delta{
+		next:      next,
+		started:   started,
+		processes: make(map[*emit.Process]*interval),
+		counters:  make(map[*emit.Series]*counterState),
+		hists:     make(map[*emit.Series]*histogramState),
+		scratch:   emit.HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)},
+	}
+}
+
+// Begin starts a batch that is collected at a time in UNIX nanoseconds.
+func (d *Delta) Begin(now int64) {
+	d.now = now
+	d.batch++
+	d.forget()
+}
+
+// Commit takes what this batch told as delivered.
+func (d *Delta) Commit() {
+	for _, p := range d.toldProcesses {
+		p.delivered = p.time
+	}
+	for _, c := range d.toldCounters {
+		c.delivered, c.told = c.value, true
+	}
+	for _, h := range d.toldHists {
+		h.delivered, h.value, h.told = h.value, h.delivered, true
+	}
+	for _, p := range d.goneProcesses {
+		delete(d.processes, p)
+	}
+	for _, s := range d.goneSeries {
+		delete(d.counters, s)
+		delete(d.hists, s)
+	}
+	d.forget()
+}
+
+// forget empties the lists of what to do, and lets go of what they point to.
+func (d *Delta) forget() {
+	d.toldProcesses = empty(d.toldProcesses)
+	d.toldCounters = empty(d.toldCounters)
+	d.toldHists = empty(d.toldHists)
+	d.goneProcesses = empty(d.goneProcesses)
+	d.goneSeries = empty(d.goneSeries)
+}
+
+func empty[T any](list []T) []T {
+	clear(list)
+	return list[:0]
+}
+
+// Process implements [emit.Sink].
+func (d *Delta) Process(p *emit.Process) {
+	if p.State == emit.Gone {
+		d.in = nil
+		d.goneProcesses = append(d.goneProcesses, p)
+		d.next.Process(p)
+		return
+	}
+	in := d.processes[p]
+	if in == nil {
+		in = &interval{found: d.batch}
+		d.processes[p] = in
+	}
+	in.out = *p
+	switch {
+	case in.delivered > 0:
+		in.out.Since = in.delivered
+	case p.Seen:
+		in.out.Since = d.started
+	default:
+		in.out.Since = p.Start
+	}
+	in.time = d.now
+	if p.Time > 0 {
+		in.time = p.Time
+	}
+	d.toldProcesses = append(d.toldProcesses, in)
+	d.in = in
+	d.next.Process(&in.out)
+}
+
+// Counter implements [emit.Sink].
+func (d *Delta) Counter(s *emit.Series, value uint64) {
+	if d.in == nil {
+		d.goneSeries = append(d.goneSeries, s)
+		return
+	}
+	c := d.counters[s]
+	if c == nil {
+		c = &counterState{}
+		d.counters[s] = c
+		if d.baseline() {
+			c.delivered = value
+		}
+	}
+	if value == c.delivered && c.told {
+		return
+	}
+	c.value = value
+	d.toldCounters = append(d.toldCounters, c)
+	if delta := grown(value, c.delivered); delta > 0 || !c.told {
+		d.next.Counter(s, delta)
+	}
+}
+
+// Histogram implements [emit.Sink].
+func (d *Delta) Histogram(s *emit.Series, value *emit.HistogramValue) {
+	if d.in == nil {
+		d.goneSeries = append(d.goneSeries, s)
+		return
+	}
+	h := d.hists[s]
+	if h == nil {
+		h = &histogramState{}
+		d.hists[s] = h
+		if d.baseline() {
+			h.delivered.set(value)
+		}
+	}
+	counted, changed := growth(value, &h.delivered, &d.scratch)
+	if !changed && h.told {
+		return
+	}
+	h.value.set(value)
+	if !changed {
+		h.value.sum = h.delivered.sum
+	}
+	d.toldHists = append(d.toldHists, h)
+	if counted || !h.told {
+		d.next.Histogram(s, &d.scratch)
+	}
+}
+
+// UpDownCounter implements [emit.Sink].
+func (d *Delta) UpDownCounter(s *emit.Series, value int64) { d.next.UpDownCounter(s, value) }
+
+// Gauge implements [emit.Sink].
+func (d *Delta) Gauge(s *emit.Series, value float64) { d.next.Gauge(s, value) }
+
+// baseline says that a value seen for the first time may have been delivered by an earlier run.
+func (d *Delta) baseline() bool { return d.in.out.Seen && d.in.found == d.batch }

@@ -1,0 +1,149 @@
+package aggregate
+
+import (
+	"math"
+
+	"github.com/hotpath-metrics/hotpath/client/go/segment"
+	"github.com/hotpath-metrics/hotpath/internal/emit"
+)
+
+// Fold is the stage that turns processes into services. A service is what
+// processes of one owner have in common: their resource without
+// service.instance.id and process.*; the owner stands in it as process.user.id.
+//
+// Counters and histograms are totals of all processes, dead ones included, so
+// that they never fall. Updowncounters are sums over the live, and of gauges the
+// one of the process that started last wins; when none lives any more, one
+// point without a value ends the series.
+//
+// What a process had counted before this Fold saw it goes into the total unless
+// [emit.Process.Seen] says that an earlier run of the collector may have
+// delivered it: then that is a baseline, and only what comes on top counts.
+// A service starts when the first of its processes did, or for those with a baseline when Fold did,
+// as far as that is known when it is first delivered; later it stays.
+//
+// Running totals need no rollback: a batch that was refused is part of the next.
+// Only the end of a series waits for Commit.
+type Fold struct {
+	next    emit.Sink
+	started int64 // UNIX nanoseconds
+	limit   int
+
+	members  map[*emit.Process]*member
+	services map[string]*service // by identity
+	order    []*service          // as they were found
+	retired  retirees
+	ending   []*total // told about in this batch for the last time
+	batch    uint64
+
+	member  *member // the one whose series come now; nil to ignore them
+	scratch emit.HistogramValue
+}
+
+// NewFold returns a stage before next. It keeps at most limit series to which
+// no process adds any more, and ends the ones that were left first beyond that.
+// The time it started is in UNIX nanoseconds.
+func NewFold(next emit.Sink, limit int, started int64) *Fold {
+	return &Fold{
+		next:     next,
+		started:  started,
+		limit:    limit,
+		members:  make(map[*emit.Process]*member),
+		services: make(map[string]*service),
+		scratch:  emit.HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)},
+	}
+}
+
+// Begin starts a batch.
+func (f *Fold) Begin() {
+	f.batch++
+	f.member = nil
+	f.ending = f.ending[:0]
+}
+
+// Commit forgets the series whose end was accepted.
+func (f *Fold) Commit() {
+	for _, t := range f.ending {
+		f.retired.remove(t)
+		t.service.drop(t)
+	}
+	f.ending = f.ending[:0]
+	kept := f.order[:0]
+	for _, s := range f.order {
+		if len(s.totals) == 0 && s.members == 0 {
+			delete(f.services, s.key)
+			continue
+		}
+		s.delivered = true
+		kept = append(kept, s)
+	}
+	clear(f.order[len(kept):])
+	f.order = kept
+}
+
+// Process implements [emit.Sink].
+func (f *Fold) Process(p *emit.Process) {
+	f.member = f.members[p]
+	switch p.State {
+	case emit.Live:
+		if f.member == nil {
+			f.member = f.join(p)
+		}
+	case emit.Final:
+		if f.member == nil && !p.Seen {
+			f.member = f.join(p)
+		}
+		if f.member != nil {
+			f.end(f.member)
+		}
+	case emit.Gone:
+		if f.member != nil {
+			f.leave(f.member)
+			f.member = nil
+		}
+	}
+}
+
+// Counter implements [emit.Sink].
+func (f *Fold) Counter(s *emit.Series, value uint64) {
+	p, baseline := f.part(s)
+	if p == nil {
+		return
+	}
+	if !baseline {
+		p.total.value = add(p.total.value, grown(value, p.last))
+	}
+	p.last = value
+}
+
+// Histogram implements [emit.Sink].
+func (f *Fold) Histogram(s *emit.Series, value *emit.HistogramValue) {
+	p, baseline := f.part(s)
+	if p == nil {
+		return
+	}
+	if !baseline {
+		counted, changed := growth(value, &p.hist, &f.scratch)
+		if !changed {
+			return
+		}
+		if counted {
+			p.total.hist.add(&f.scratch)
+		}
+	}
+	p.hist.set(value)
+}
+
+// UpDownCounter implements [emit.Sink].
+func (f *Fold) UpDownCounter(s *emit.Series, value int64) {
+	if p, _ := f.part(s); p != nil {
+		p.last = uint64(value)
+	}
+}
+
+// Gauge implements [emit.Sink].
+func (f *Fold) Gauge(s *emit.Series, value float64) {
+	if p, _ := f.part(s); p != nil {
+		p.last = math.Float64bits(value)
+	}
+}

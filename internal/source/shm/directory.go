@@ -1,0 +1,191 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// fileKey tells files of the machine apart.
+type fileKey struct{ dev, ino uint64 }
+
+func keyOf(st *unix.Stat_t) fileKey { return fileKey{st.Dev, st.Ino} }
+
+// directory is one directory of segments, open, locked and watched. It stays
+// open for as long as a segment from it is held, even if another took its place.
+type directory struct {
+	path         string
+	fd           int
+	key          fileKey
+	lock         int
+	lockKey      fileKey
+	watch        *watch
+	lastDelivery time.Time // by an earlier collector; zero if there was none
+	held         int       // segments
+	left         bool      // another directory took its place
+}
+
+// openDirectory makes the directory if it is missing, and locks it.
+func openDirectory(cfg Config, logger *zap.Logger) (*directory, error) {
+	fd, made, err := openOrMake(cfg)
+	if err != nil {
+		return nil, err
+	}
+	d := &directory{path: cfg.Directory, fd: fd, lock: -1}
+	if err := d.prepare(cfg, made, logger); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func openOrMake(cfg Config) (fd int, made bool, err error) {
+	mode, err := cfg.mode()
+	if err != nil {
+		return -1, false, err
+	}
+	for {
+		fd, err = unix.Open(cfg.Directory, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if !errors.Is(err, unix.ENOENT) {
+			break
+		}
+		// Closed to others until its owner and mode are right.
+		if err = unix.Mkdir(cfg.Directory, mode&0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+			return -1, false, fmt.Errorf("make directory %q: %w: make it by hand or set shm::directory", cfg.Directory, err)
+		}
+		made = made || err == nil
+	}
+	switch {
+	case err == nil:
+		return fd, made, nil
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return -1, false, fmt.Errorf("open directory %q: it is %s: remove it or set shm::directory to a real directory",
+			cfg.Directory, describe(cfg.Directory))
+	default:
+		return -1, false, fmt.Errorf("open directory %q: %w: the collector's user must be able to list it", cfg.Directory, err)
+	}
+}
+
+func describe(path string) string {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return "below something that is no directory"
+	case info.Mode()&os.ModeSymlink != 0:
+		return "a symbolic link"
+	default:
+		return "not a directory"
+	}
+}
+
+func (d *directory) prepare(cfg Config, made bool, logger *zap.Logger) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		return fmt.Errorf("stat directory %q: %w", d.path, err)
+	}
+	d.key = keyOf(&st)
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(d.fd, &fs); err != nil {
+		return fmt.Errorf("stat file system of %q: %w", d.path, err)
+	}
+	logger = logger.With(zap.String("directory", d.path))
+	tmpfs := fs.Type == unix.TMPFS_MAGIC
+	if !tmpfs {
+		logger.Warn("The segment directory is not on tmpfs: counting may wait for a disk")
+	}
+
+	euid := os.Geteuid()
+	own := int(st.Uid) == euid
+	switch {
+	case made && own, !own && euid == 0 && tmpfs:
+		if err := d.own(cfg, !made); err != nil {
+			return err
+		}
+		if !made {
+			logger.Info("Adopted the segment directory of another user", zap.Uint32("uid", st.Uid))
+		}
+	case !own:
+		logger.Warn("The segment directory belongs to another user: segments that this collector's user may not read are skipped, "+
+			"and those of others are not removed when they end", zap.Uint32("uid", st.Uid))
+	}
+	return d.acquire()
+}
+
+// own gives the directory the configured mode and group, whatever the umask, and if adopt is set this user.
+func (d *directory) own(cfg Config, adopt bool) error {
+	uid, gid := -1, -1
+	if adopt {
+		uid = os.Geteuid()
+	}
+	if cfg.Group != "" {
+		var err error
+		if gid, err = groupID(cfg.Group); err != nil {
+			return err
+		}
+	}
+	// Owner before mode: chown clears the set-group-id bit.
+	if uid >= 0 || gid >= 0 {
+		if err := unix.Fchown(d.fd, uid, gid); err != nil {
+			return fmt.Errorf("change owner of directory %q: %w", d.path, err)
+		}
+	}
+	mode, err := cfg.mode()
+	if err != nil {
+		return err
+	}
+	if err := unix.Fchmod(d.fd, mode); err != nil {
+		return fmt.Errorf("change mode of directory %q: %w", d.path, err)
+	}
+	return nil
+}
+
+func groupID(name string) (int, error) {
+	if gid, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(gid), nil
+	}
+	group, err := user.LookupGroup(name)
+	if err != nil {
+		return -1, fmt.Errorf("shm::group: %w", err)
+	}
+	return strconv.Atoi(group.Gid)
+}
+
+// current says whether the path still leads here.
+func (d *directory) current() bool {
+	var st unix.Stat_t
+	return unix.Lstat(d.path, &st) == nil && keyOf(&st) == d.key
+}
+
+// release gives one held segment back.
+func (d *directory) release() {
+	if d.held--; d.left && d.held == 0 {
+		d.close()
+	}
+}
+
+// leave stops watching a directory, and closes it when nothing in it is held.
+func (d *directory) leave() {
+	d.left = true
+	if d.watch != nil {
+		d.watch.close()
+	}
+	if d.held == 0 {
+		d.close()
+	}
+}
+
+func (d *directory) close() {
+	if d.watch != nil {
+		d.watch.close()
+	}
+	if d.lock >= 0 {
+		unix.Close(d.lock)
+	}
+	unix.Close(d.fd)
+}
