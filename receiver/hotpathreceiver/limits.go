@@ -1,0 +1,92 @@
+package hotpathreceiver
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+)
+
+// Limits on what clients can make the receiver hold. What exceeds them is skipped and counted.
+type Limits struct {
+	// Segments of all users.
+	Segments int `mapstructure:"segments"`
+	// SegmentsPerUID are the segments of one user.
+	SegmentsPerUID int `mapstructure:"segments_per_uid"`
+	// Series of all users. Per service, also the series of the dead that are kept.
+	Series int `mapstructure:"series"`
+	// SeriesPerUID are the series of one user.
+	SeriesPerUID int `mapstructure:"series_per_uid"`
+	// SeriesPerSegment are the series of one segment.
+	SeriesPerSegment int `mapstructure:"series_per_segment"`
+	// SegmentSize is the size of the largest segment that is read.
+	SegmentSize Size `mapstructure:"segment_size"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+var defaultLimits = Limits{
+	Segments:         16384,
+	SegmentsPerUID:   8192,
+	Series:           1_000_000,
+	SeriesPerUID:     500_000,
+	SeriesPerSegment: 20_000,
+	SegmentSize:      64 << 20,
+}
+
+func (l *Limits) check() []error {
+	var errs []error
+	for _, limit := range []struct {
+		key   string
+		value int64
+	}{
+		{"segments", int64(l.Segments)},
+		{"segments_per_uid", int64(l.SegmentsPerUID)},
+		{"series", int64(l.Series)},
+		{"series_per_uid", int64(l.SeriesPerUID)},
+		{"series_per_segment", int64(l.SeriesPerSegment)},
+		{"segment_size", int64(l.SegmentSize)},
+	} {
+		if limit.value <= 0 {
+			errs = append(errs, fmt.Errorf("limits::%s: must be positive, is %d", limit.key, limit.value))
+		}
+	}
+	return errs
+}
+
+func (l *Limits) shm() shm.Limits {
+	return shm.Limits{
+		Segments:         l.Segments,
+		SegmentsPerUID:   l.SegmentsPerUID,
+		Series:           l.Series,
+		SeriesPerUID:     l.SeriesPerUID,
+		SeriesPerSegment: l.SeriesPerSegment,
+		SegmentSize:      int64(l.SegmentSize),
+	}
+}
+
+// Size is a number of bytes: a bare number, or one with B, KiB, MiB or GiB.
+type Size int64
+
+// UnmarshalText takes what Size describes.
+func (s *Size) UnmarshalText(text []byte) error {
+	digits, shift := string(text), 0
+	for _, unit := range []struct {
+		name  string
+		shift int
+	}{{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"B", 0}} {
+		if rest, ok := strings.CutSuffix(digits, unit.name); ok {
+			digits, shift = strings.TrimSuffix(rest, " "), unit.shift
+			break
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64>>shift {
+		return fmt.Errorf("must be a number of bytes, or one with KiB, MiB or GiB, is %q", text)
+	}
+	*s = Size(n << shift)
+	return nil
+}

@@ -1,0 +1,61 @@
+package hotpathreceiver
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/hotpath-metrics/hotpath/internal/source"
+	"github.com/hotpath-metrics/hotpath/receiver/hotpathreceiver/internal/metadata"
+)
+
+// telemetry records what the receiver and its sources report about themselves.
+type telemetry struct{ *metadata.TelemetryBuilder }
+
+var _ source.Telemetry = telemetry{}
+
+func (t telemetry) Segments(state string, n int64) {
+	t.ReceiverHotpathSegments.Record(context.Background(), n, with("state", state))
+}
+
+func (t telemetry) SegmentSkipped(reason string) {
+	t.ReceiverHotpathSegmentsSkipped.Add(context.Background(), 1, with("reason", reason))
+}
+
+func (t telemetry) SeriesSkipped(reason string, n int64) {
+	t.ReceiverHotpathSeriesSkipped.Add(context.Background(), n, with("reason", reason))
+}
+
+func (t telemetry) BytesRead(n int64) {
+	t.ReceiverHotpathBytesRead.Add(context.Background(), n)
+}
+
+func (t telemetry) ClientRefused(n int64) {
+	t.ReceiverHotpathClientMeasurementsRefused.Add(context.Background(), n)
+}
+
+func (t telemetry) ClientFolded(n int64) {
+	t.ReceiverHotpathClientSeriesFolded.Add(context.Background(), n)
+}
+
+func (t telemetry) ClientUnplaced(n int64) {
+	t.ReceiverHotpathClientSeriesUnplaced.Add(context.Background(), n)
+}
+
+func (t telemetry) ClientRejected(n int64) {
+	t.ReceiverHotpathClientSeriesRejected.Add(context.Background(), n)
+}
+
+func (t telemetry) pointsDropped(n int) {
+	t.ReceiverHotpathPointsDropped.Add(context.Background(), int64(n))
+}
+
+func (t telemetry) collected(d time.Duration) {
+	t.ReceiverHotpathCollectionDuration.Record(context.Background(), d.Seconds())
+}
+
+func with(key, value string) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))
+}
