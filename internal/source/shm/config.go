@@ -12,9 +12,10 @@ type Config struct {
 	// Directory is where clients put their segments, an absolute path. It should be
 	// on tmpfs, and is made if it is missing.
 	Directory string `mapstructure:"directory"`
-	// Mode is the directory's mode when it is made or adopted, in octal.
+	// Mode is the directory's mode, in octal. Empty leaves a directory of the collector's own user as it is,
+	// and makes or adopts one with 1777.
 	Mode string `mapstructure:"mode"`
-	// Group, a name or number, owns the directory when it is made or adopted. Empty leaves it alone.
+	// Group, a name or number, owns the directory. Empty leaves it alone.
 	Group string `mapstructure:"group"`
 	// Optional lets the receiver start where the directory cannot be used; it is tried again at each collection.
 	Optional bool `mapstructure:"optional"`
@@ -24,7 +25,7 @@ type Config struct {
 
 // DefaultConfig returns the configuration that clients expect by default.
 func DefaultConfig() Config {
-	return Config{Directory: "/dev/shm/hotpath", Mode: "1777"}
+	return Config{Directory: "/dev/shm/hotpath"}
 }
 
 // Validate names every key that is wrong.
@@ -40,6 +41,9 @@ func (c Config) Validate() error {
 }
 
 func (c Config) mode() (uint32, error) {
+	if c.Mode == "" {
+		return 0o1777, nil
+	}
 	mode, err := strconv.ParseUint(c.Mode, 8, 32)
 	if err != nil || mode > 0o7777 {
 		return 0, fmt.Errorf("mode: %q must be an octal number up to 7777, such as 1777 or 2770", c.Mode)

@@ -103,22 +103,25 @@ func (d *directory) prepare(cfg Config, made bool, logger *zap.Logger) error {
 	euid := os.Geteuid()
 	own := int(st.Uid) == euid
 	switch {
-	case made && own, !own && euid == 0 && tmpfs:
-		if err := d.own(cfg, !made); err != nil {
+	case own:
+		if err := d.own(cfg, made, false); err != nil {
 			return err
 		}
-		if !made {
-			logger.Info("Adopted the segment directory of another user", zap.Uint32("uid", st.Uid))
+	case euid == 0 && tmpfs:
+		if err := d.own(cfg, true, true); err != nil {
+			return err
 		}
-	case !own:
+		logger.Info("Adopted the segment directory of another user", zap.Uint32("uid", st.Uid))
+	default:
 		logger.Warn("The segment directory belongs to another user: segments that this collector's user may not read are skipped, "+
 			"and those of others are not removed when they end", zap.Uint32("uid", st.Uid))
 	}
 	return d.acquire()
 }
 
-// own gives the directory the configured mode and group, whatever the umask, and if adopt is set this user.
-func (d *directory) own(cfg Config, adopt bool) error {
+// own gives the directory the configured group and mode, whatever the umask: the default
+// mode only if it is new here. If adopt is set it gives it this user, too.
+func (d *directory) own(cfg Config, isNew, adopt bool) error {
 	uid, gid := -1, -1
 	if adopt {
 		uid = os.Geteuid()
@@ -134,6 +137,9 @@ func (d *directory) own(cfg Config, adopt bool) error {
 		if err := unix.Fchown(d.fd, uid, gid); err != nil {
 			return fmt.Errorf("change owner of directory %q: %w", d.path, err)
 		}
+	}
+	if cfg.Mode == "" && !isNew {
+		return nil
 	}
 	mode, err := cfg.mode()
 	if err != nil {

@@ -103,11 +103,22 @@ func TestRootAdoptsADirectoryOfAnotherUser(t *testing.T) {
 	assert.EqualValues(t, 0o1777, st.Mode&0o7777)
 }
 
-func TestDirectoryOfThisUserKeepsItsMode(t *testing.T) {
+func TestDirectoryOfThisUserKeepsItsModeUnlessOneIsConfigured(t *testing.T) {
 	f := unstarted(t)
 	require.NoError(t, os.Mkdir(f.dir, 0o700))
 	f.start()
 	assert.EqualValues(t, 0o700, stat(t, f.dir).Mode&0o7777)
+
+	// A client of the same user came first and made it for everybody.
+	f = unstarted(t)
+	require.NoError(t, os.Mkdir(f.dir, 0o700))
+	require.NoError(t, os.Chmod(f.dir, os.ModeSticky|0o777))
+	f.cfg.Mode, f.cfg.Group = "2750", "1"
+	f.renew()
+	f.start()
+	st := stat(t, f.dir)
+	assert.EqualValues(t, 0o2750, st.Mode&0o7777)
+	assert.EqualValues(t, 1, st.Gid)
 }
 
 func TestSecondCollectorOnADirectoryStopsWithAClearError(t *testing.T) {
@@ -289,7 +300,7 @@ func TestValidateNamesEveryKeyThatIsWrong(t *testing.T) {
 		"a decimal mode":       {Config{Directory: "/a", Mode: "1999"}, []string{"mode"}},
 		"too many bits":        {Config{Directory: "/a", Mode: "17777"}, []string{"mode"}},
 		"an owner shut out":    {Config{Directory: "/a", Mode: "077"}, []string{"mode"}},
-		"all of it":            {Config{}, []string{"directory", "mode"}},
+		"all of it":            {Config{Mode: "8"}, []string{"directory", "mode"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := tt.cfg.Validate()
