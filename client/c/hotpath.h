@@ -186,7 +186,7 @@ struct hotpath__state {
 	uint32_t where, error;  /* for hotpath_status */
 	uint32_t problems;      /* series rejected, the last for: */
 	char problem[160];
-	char path[256];
+	char path[256], name[48];
 };
 
 #define HOTPATH__HIDDEN __attribute__((weak, visibility("hidden")))
@@ -195,7 +195,7 @@ struct hotpath__state {
 /* One of each for an executable or shared library, however many files include this. */
 HOTPATH__HIDDEN struct hotpath__ctl hotpath__none_v1 = {0, 0, 0, 0, 0, 0, 0};
 HOTPATH__HIDDEN struct hotpath__state hotpath__state_v1 = {
-	&hotpath__none_v1, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, {0}, {0}};
+	&hotpath__none_v1, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}};
 
 uint64_t hotpath__new_v1(int kind, const char *name, const char *unit, const char *description,
 	const hotpath_attr *attrs, size_t n_attrs);
@@ -1368,7 +1368,7 @@ static inline long hotpath__fill(struct hotpath__state *s, char *m, const char *
 /* Make a segment and give it a name. The mapping goes to s->base, or becomes it. */
 static inline int hotpath__publish(struct hotpath__state *s)
 {
-	char name[64], *end, *m = NULL;
+	char *name = s->name, *end, *m = NULL;
 	uint64_t id = hotpath__random(), i;
 	long dir, fd, err = 0;
 
@@ -1637,42 +1637,45 @@ static inline int hotpath__started(struct hotpath__state *s)
 	return c->shared != 0;
 }
 
+/* The concurrency id of the calling thread, or -1 if it has none; without rseq, its CPU. */
+static inline int64_t hotpath__id(const struct hotpath__ctl *c)
+{
+	int32_t cpu;
+#ifdef HOTPATH__RSEQ
+	uint32_t mm_cid;
+	char *rseq = (char *)__builtin_thread_pointer() + c->rseq;
+
+	if (c->rseq) {
+		memcpy(&cpu, rseq + 4, 4);
+		memcpy(&mm_cid, rseq + 24, 4);
+		if (HOTPATH__UNLOADABLE)
+			memset(rseq + 8, 0, 8);
+		return cpu < 0 ? -1 : (int64_t)mm_cid;
+	}
+#endif
+	(void)c;
+	cpu = sched_getcpu();
+	return cpu;
+}
+
 /* Where to add atomically; NULL if the fast path can be taken now. */
 static inline char *hotpath__place(struct hotpath__state *s)
 {
-	struct hotpath__ctl *c = s->ctl;
-	uint64_t id, *ready = c->rseq ? &c->ready : &c->cpu_ready, mask;
+	struct hotpath__ctl *c = __atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE);
+	uint64_t id = (uint64_t)hotpath__id(c), *ready = c->rseq ? &c->ready : &c->cpu_ready, mask;
 	char *stripes = (char *)(uintptr_t)c->stripes;
-	int grown = 0;
 
-#ifdef HOTPATH__RSEQ
-	if (c->rseq) {
-		char *rseq = (char *)__builtin_thread_pointer() + c->rseq;
-		int32_t cpu_id;
-		uint32_t mm_cid;
-		if (HOTPATH__UNLOADABLE)
-			memset(rseq + 8, 0, 8);
-		memcpy(&cpu_id, rseq + 4, 4);
-		memcpy(&mm_cid, rseq + 24, 4);
-		if (cpu_id < 0)
+	if (hotpath__unlikely(id >= __atomic_load_n(ready, __ATOMIC_ACQUIRE))) {
+		int grown = 0;
+		if ((int64_t)id >= 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
+			hotpath__lock(c, &mask);
+			grown = hotpath__grow(s, c, id + 1);
+			hotpath__unlock(c, &mask);
+		}
+		if (!grown)
 			return stripes - s->stripe_size;
-		id = mm_cid;
-	} else
-#endif
-	{
-		int cpu = sched_getcpu();
-		id = cpu < 0 ? 0 : (uint64_t)cpu % (s->stripe_count > 1 ? s->stripe_count - 1 : 1);
 	}
-	if (id >= __atomic_load_n(ready, __ATOMIC_ACQUIRE) && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
-		hotpath__lock(c, &mask);
-		grown = hotpath__grow(s, c, id + 1);
-		hotpath__unlock(c, &mask);
-	} else {
-		grown = id < __atomic_load_n(ready, __ATOMIC_ACQUIRE);
-	}
-	if (c->rseq)
-		return grown ? NULL : stripes - s->stripe_size;
-	return grown ? stripes + id * s->stripe_size : stripes - s->stripe_size;
+	return c->rseq ? NULL : stripes + id * s->stripe_size;
 }
 
 /* These return 0 to have the fast path tried again. */
@@ -1743,7 +1746,7 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 #define HOTPATH__SAY(...) n += snprintf(text + n, sizeof text - (size_t)n, __VA_ARGS__)
 	switch ((enum hotpath__where)s->where) {
 	case HOTPATH__W_SHM:
-		HOTPATH__SAY("hotpath: publishing %lu series in %.255s", (unsigned long)(s->series + s->overflows), s->path);
+		HOTPATH__SAY("hotpath: publishing %lu series in %.255s/%s", (unsigned long)(s->series + s->overflows), s->path, s->name);
 		break;
 	case HOTPATH__W_OFF: HOTPATH__SAY("hotpath: counting in private memory, as HOTPATH_TRANSPORT=off asks"); break;
 	case HOTPATH__W_TRANSPORT: HOTPATH__SAY("hotpath: counting in private memory: this version knows HOTPATH_TRANSPORT shm and off only"); break;

@@ -1,0 +1,45 @@
+# hotpath: every target is a line or two that a person can run by hand.
+TOOL      = go tool -modfile=internal/tools/go.mod
+LINT      = go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod golangci-lint
+COLLECTOR = _build/otelcol-hotpath
+MODULES   = . client/go bench
+
+.PHONY: help
+help: ## this list
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: build ## build all, start the Collector and two sample applications, show their metrics (needs no backend)
+	@mkdir -p _build
+	gcc -std=c11 -O2 -Wall -Wextra -pthread examples/kv-c/kv.c -o _build/kv-c
+	go build -o _build/ ./examples/kv-go ./examples/run
+	@_build/run $(if $(FOR),-for $(FOR))
+
+.PHONY: build
+build: ## build the Collector with ocb: _build/otelcol-hotpath (the first time takes two minutes)
+	$(TOOL) builder --config builder-config.yaml
+
+.PHONY: test
+test: build ## run all tests on this kernel, with what they need installed if it can be
+	@internal/tools/packages.sh
+	go test $(TESTFLAGS) -race ./internal/aggregate/... ./internal/emit/... ./internal/segment/... ./internal/source/... ./receiver/...
+	cd client/go && go test $(TESTFLAGS) -race ./... && go test $(TESTFLAGS) ./...
+	cd bench && go vet ./...
+	HOTPATH_OTELCOL=$(CURDIR)/$(COLLECTOR) go test $(TESTFLAGS) -timeout 20m ./client/c/... ./examples/... ./internal/e2e/...
+
+.PHONY: bench
+bench: ## measure every budget beside its alternative, on this machine
+	cd bench && go run .
+
+.PHONY: fuzz
+fuzz: ## fuzz each parser for FUZZTIME (default 1m)
+	@internal/tools/fuzz.sh $(or $(FUZZTIME),1m)
+
+.PHONY: lint
+lint: ## check formatting, common mistakes, and that generated files are what the generators make
+	@for module in $(MODULES); do echo "lint $$module"; (cd $$module && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	internal/tools/generated.sh
+
+.PHONY: generate
+generate: ## make the generated files again
+	go generate ./receiver/...
