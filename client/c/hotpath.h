@@ -502,6 +502,18 @@ static inline void hotpath__unmap(char *at, uint64_t size)
 	hotpath__sys(SYS_munmap, hotpath__address(at), size, 0, 0, 0, 0);
 }
 
+/* Private memory, zeroed; NULL if there is none. */
+static inline char *hotpath__allocate(uint64_t size)
+{
+	char *m = hotpath__map(NULL, size, -1);
+
+	if (m && hotpath__sys(SYS_mprotect, hotpath__address(m), size, HOTPATH__PROT_RW, 0, 0, 0) != 0) {
+		hotpath__unmap(m, size);
+		m = NULL;
+	}
+	return m;
+}
+
 /* Signals are blocked while it is held, so that a handler that counts never waits for its own thread. */
 static inline void hotpath__lock(struct hotpath__ctl *c, uint64_t *mask)
 {
@@ -1110,26 +1122,28 @@ static inline int hotpath__hex(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Decode %XX in place, drop surrounding blanks. */
+static inline int hotpath__blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Drop surrounding blanks and decode %XX in place; NULL if that is malformed. */
 static inline char *hotpath__decode(char *text, char *end)
 {
 	char *to, *from;
 
-	while (text < end && (*text == ' ' || *text == '\t'))
+	while (text < end && hotpath__blank(*text))
 		text++;
-	while (end > text && (end[-1] == ' ' || end[-1] == '\t'))
+	while (end > text && hotpath__blank(end[-1]))
 		end--;
-	for (to = from = text; from < end; from++) {
-		int high = -1, low = -1;
-		if (*from == '%' && end - from > 2) {
-			high = hotpath__hex(from[1]);
-			low = hotpath__hex(from[2]);
-		}
-		if (high >= 0 && low >= 0 && high + low > 0) {
-			*to++ = (char)(high << 4 | low);
+	for (to = from = text; from < end; from++, to++) {
+		*to = *from;
+		if (*from == '%') {
+			int high = end - from > 2 ? hotpath__hex(from[1]) : -1, low = end - from > 2 ? hotpath__hex(from[2]) : -1;
+			if (high < 0 || low < 0 || high + low == 0)
+				return NULL;
+			*to = (char)(high << 4 | low);
 			from += 2;
-		} else {
-			*to++ = *from;
 		}
 	}
 	*to = 0;
@@ -1138,20 +1152,28 @@ static inline char *hotpath__decode(char *text, char *end)
 
 static inline int hotpath__resource_list(struct hotpath__identity *id, char *list)
 {
+	int items = 0;
+
 	while (*list) {
 		char *end = list + strcspn(list, ","), *equals = (char *)memchr(list, '=', (size_t)(end - list));
 		char *next = *end ? end + 1 : end;
 		struct hotpath__pair pair = {NULL, NULL, 0, 0, HOTPATH__TYPE_STRING};
 
-		*end = 0;
-		if (equals) {
+		while (list < end && hotpath__blank(*list))
+			list++;
+		if (list < end) {
+			/* service.name and process.executable.name have to have room. */
+			if (equals == NULL || ++items > HOTPATH__MAX_ATTRIBUTES - 2)
+				return 0;
 			pair.string = hotpath__decode(equals + 1, end);
 			pair.key = hotpath__decode(list, equals);
-			pair.key_len = hotpath__length(pair.key, HOTPATH__MAX_KEY);
-			if (!hotpath__key_ok(pair.key, pair.key_len) || !hotpath__pair_add(id, pair))
+			if (pair.key == NULL || pair.string == NULL)
 				return 0;
-		} else if (*hotpath__decode(list, end)) {
-			return 0;
+			pair.key_len = hotpath__length(pair.key, HOTPATH__MAX_KEY);
+			if (!hotpath__key_ok(pair.key, pair.key_len))
+				return 0;
+			if (*pair.string || strcmp(pair.key, "service.name") != 0)
+				hotpath__pair_add(id, pair);
 		}
 		list = next;
 	}
@@ -1164,7 +1186,7 @@ static inline void hotpath__resource(struct hotpath__state *s, char *record)
 	struct hotpath__identity id;
 	struct hotpath__pair pair = {service_name, NULL, sizeof service_name - 1, 0, HOTPATH__TYPE_STRING};
 	const char *list = getenv("OTEL_RESOURCE_ATTRIBUTES"), *service = getenv("OTEL_SERVICE_NAME");
-	char path[4097], unknown[300], text[16384], *executable = path;
+	char path[4097], unknown[300], *executable = path, *copy = NULL;
 	uint64_t size;
 	long n;
 
@@ -1183,8 +1205,8 @@ static inline void hotpath__resource(struct hotpath__state *s, char *record)
 	hotpath__pair_add(&id, pair);
 	if (list && *list) {
 		struct hotpath__identity before = id;
-		n = snprintf(text, sizeof text, "%s", list);
-		if (n >= (long)sizeof text || !hotpath__resource_list(&id, text)) {
+		copy = hotpath__allocate(strlen(list) + 1);
+		if (copy == NULL || !hotpath__resource_list(&id, strcpy(copy, list))) {
 			id = before;
 			hotpath__problem(s, "OTEL_RESOURCE_ATTRIBUTES is not a list of key=value and was left out", list);
 		}
@@ -1201,6 +1223,8 @@ static inline void hotpath__resource(struct hotpath__state *s, char *record)
 	}
 	size = hotpath__record_bound(&id);
 	s->catalogue_end = size <= s->catalogue_size / 2 && hotpath__reserve(s, record, 0, size, s->placed) == 0 ? hotpath__record(record, &id) : 0;
+	if (copy)
+		hotpath__unmap(copy, strlen(list) + 1);
 }
 
 /* ---- The segment's life ----------------------------------------------------- */
@@ -1418,8 +1442,8 @@ static inline int hotpath__privatise(struct hotpath__state *s)
 	uint64_t size = hotpath__whole_pages(s, s->catalogue_end);
 
 	if (s->base) {
-		copy = hotpath__map(NULL, size, -1);
-		if (copy == NULL || hotpath__sys(SYS_mprotect, hotpath__address(copy), size, HOTPATH__PROT_RW, 0, 0, 0) != 0)
+		copy = hotpath__allocate(size);
+		if (copy == NULL)
 			return 0;
 		memcpy(copy, s->base + HOTPATH__AREA, (size_t)s->catalogue_end);
 	}
@@ -1464,9 +1488,9 @@ static inline void hotpath__configure(struct hotpath__state *s)
 static inline int hotpath__prepare(struct hotpath__state *s)
 {
 	uint64_t size = 2 * HOTPATH__TABLE * sizeof *s->records;
-	char *tables = hotpath__map(NULL, size, -1);
+	char *tables = hotpath__allocate(size);
 
-	if (tables == NULL || hotpath__sys(SYS_mprotect, hotpath__address(tables), size, HOTPATH__PROT_RW, 0, 0, 0) != 0)
+	if (tables == NULL)
 		return 0;
 	s->page = getauxval(AT_PAGESZ);
 	hotpath__geometry(s, hotpath__sys(SYS_madvise, hotpath__address(s->ctl), s->page, HOTPATH__MADV_POPULATE_WRITE, 0, 0, 0) == -EINVAL);
@@ -1539,8 +1563,8 @@ static inline int hotpath__open_ctl(struct hotpath__state *s)
 
 	if (__atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE) != none)
 		return 1;
-	m = hotpath__map(NULL, size, -1);
-	if (m == NULL || hotpath__sys(SYS_mprotect, hotpath__address(m), size, HOTPATH__PROT_RW, 0, 0, 0) != 0)
+	m = hotpath__allocate(size);
+	if (m == NULL)
 		return 0;
 	hotpath__sys(SYS_madvise, hotpath__address(m), size, HOTPATH__MADV_WIPEONFORK, 0, 0, 0);
 	if (__atomic_compare_exchange_n(&s->ctl, &none, (struct hotpath__ctl *)(void *)m, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))

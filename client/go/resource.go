@@ -3,6 +3,7 @@
 package hotpath
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -23,11 +24,12 @@ func resourceRecord(getenv func(string) string) ([]byte, error) {
 	set := func(key, value string) {
 		attributes = append(attributes, segment.Attribute{Key: key, Type: segment.AttributeString, Str: segment.Text(value, segment.MaxString)})
 	}
-	set(serviceName, "unknown_service")
+	base := ""
 	if executable, err := os.Executable(); err == nil {
-		base := filepath.Base(executable)
+		base = filepath.Base(executable)
 		set(serviceName, "unknown_service:"+base)
-		set(executableName, base)
+	} else {
+		set(serviceName, "unknown_service")
 	}
 	// What comes later wins.
 	listed, err := parseResource(getenv("OTEL_RESOURCE_ATTRIBUTES"))
@@ -42,31 +44,36 @@ func resourceRecord(getenv func(string) string) ([]byte, error) {
 	if name := getenv("OTEL_SERVICE_NAME"); name != "" {
 		set(serviceName, name)
 	}
+	if base != "" {
+		set(executableName, base)
+	}
 	return segment.AppendRecord(nil, &segment.Record{Kind: segment.KindResource, Attributes: attributes}), err
 }
 
 type pair struct{ key, value string }
 
-// parseResource parses key=value,... with percent-encoding. As OpenTelemetry's
-// resource SDK wants it, one error discards the whole list.
+const blanks = " \t\n\v\f\r"
+
+// parseResource parses key=value,... with percent-encoding, as
+// docs/segment-format.md says. One error discards the whole list.
 func parseResource(list string) ([]pair, error) {
-	if strings.TrimSpace(list) == "" {
-		return nil, nil
-	}
 	var pairs []pair
 	for item := range strings.SplitSeq(list, ",") {
+		if strings.Trim(item, blanks) == "" {
+			continue
+		}
 		key, value, found := strings.Cut(item, "=")
 		if !found {
 			return nil, fmt.Errorf("%.64q is not key=value", item)
 		}
-		key, err := url.PathUnescape(strings.TrimSpace(key))
+		key, err := decode(key)
 		if err != nil {
 			return nil, fmt.Errorf("decode a key: %w", err)
 		}
 		if !segment.ValidKey(key) {
 			return nil, fmt.Errorf("the key %.64q is not 1 to %d bytes of UTF-8", key, segment.MaxKey)
 		}
-		if value, err = url.PathUnescape(strings.TrimSpace(value)); err != nil {
+		if value, err = decode(value); err != nil {
 			return nil, fmt.Errorf("decode the value of %q: %w", key, err)
 		}
 		pairs = append(pairs, pair{key, value})
@@ -76,4 +83,12 @@ func parseResource(list string) ([]pair, error) {
 		return nil, fmt.Errorf("it has %d attributes, the most is %d", len(pairs), segment.MaxAttributes-2)
 	}
 	return pairs, nil
+}
+
+func decode(text string) (string, error) {
+	text, err := url.PathUnescape(strings.Trim(text, blanks))
+	if err == nil && strings.ContainsRune(text, 0) {
+		err = errors.New("it contains %00")
+	}
+	return text, err
 }
