@@ -114,7 +114,7 @@ func (c *client) fold(r *segment.Record) cell {
 	if made, ok := c.find(r); ok {
 		return made
 	}
-	if c.overflows < c.mapping.geometry.overflows {
+	if c.overflows < c.mapping.overflows {
 		c.overflows++
 		return c.make(r)
 	}

@@ -106,7 +106,7 @@ func arrive(ctx context.Context, queue chan<- request) {
 		}
 		for range perSecond / ticks {
 			select {
-			case queue <- request{rand.IntN(10) == 0, rand.IntN(keys), time.Now()}: //nolint:gosec // load, not secrets
+			case queue <- request{rand.IntN(10) == 0, rand.IntN(keys), time.Now()}:
 			default:
 				dropped.Add(1)
 			}

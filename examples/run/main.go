@@ -59,6 +59,9 @@ func run(ctx context.Context, build, config string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Printf(introduction, dir)
 
+	if build, err = filepath.Abs(build); err != nil {
+		return err
+	}
 	collector, output, err := start(dir, filepath.Join(build, "otelcol-hotpath"), "--config", config)
 	if err != nil {
 		return err

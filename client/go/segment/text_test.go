@@ -104,8 +104,10 @@ func TestInstanceIsTheHashOfTheFormat(t *testing.T) {
 }
 
 func TestHeaderFieldsLieWhereTheFormatSays(t *testing.T) {
-	h := Header{FileSize: 1, StartTime: 2, PID: 3, Instance: [16]byte{4, 15: 5}, SegmentID: 6, CatalogueOffset: 7, CatalogueSize: 8,
-		SharedOffset: 9, SharedSize: 10, StripesOffset: 11, StripeSize: 12, StripeCount: 13}
+	h := Header{
+		FileSize: 1, StartTime: 2, PID: 3, Instance: [16]byte{4, 15: 5}, SegmentID: 6, CatalogueOffset: 7, CatalogueSize: 8,
+		SharedOffset: 9, SharedSize: 10, StripesOffset: 11, StripeSize: 12, StripeCount: 13,
+	}
 	b := make([]byte, HeaderSize)
 	h.Put(b)
 	if string(b[:8]) != "HOTPATH\n" || binary.NativeEndian.Uint32(b[8:]) != 1 || binary.NativeEndian.Uint32(b[12:]) != 0 {

@@ -10,19 +10,22 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 )
 
-// Str, Int, Double and Bool make attributes.
+// Str makes an attribute of type string.
 func Str(key, value string) emit.Attribute {
 	return emit.Attribute{Key: key, Type: emit.AttributeString, Str: value}
 }
 
+// Int makes an attribute of type int64.
 func Int(key string, value int64) emit.Attribute {
 	return emit.Attribute{Key: key, Type: emit.AttributeInt, Bits: uint64(value)}
 }
 
+// Double makes an attribute of type double.
 func Double(key string, value float64) emit.Attribute {
 	return emit.Attribute{Key: key, Type: emit.AttributeDouble, Bits: math.Float64bits(value)}
 }
 
+// Bool makes an attribute of type bool.
 func Bool(key string, value bool) emit.Attribute {
 	a := emit.Attribute{Key: key, Type: emit.AttributeBool}
 	if value {

@@ -87,7 +87,7 @@ func (p *process) extend(r *reader) (conflicts int64) {
 		i, known := in.index[s.ID]
 		switch {
 		case !known:
-			s.Series.Instrument = in.Instrument
+			s.Instrument = in.Instrument
 			in.index[s.ID] = len(in.entries)
 			in.entries = append(in.entries, entry{series: s.Series, part: part{r, s.Slot}})
 		case in.entries[i].from == nil:
