@@ -58,6 +58,7 @@ extern "C" {
 
 /* ---- Interface --------------------------------------------------------- */
 
+/* Inside: the address of the series' first word in stripe 1, or of a gauge's one word; 0 in the zero handle. */
 typedef struct { uint64_t slot; } hotpath_counter;       /* never falls */
 typedef struct { uint64_t slot; } hotpath_updowncounter; /* may fall */
 typedef struct { uint64_t slot; } hotpath_gauge;         /* the last value set */
@@ -151,17 +152,23 @@ enum {
 
 /* ---- State --------------------------------------------------------------- */
 
-/* Private memory that fork wipes (MADV_WIPEONFORK), so that a child of fork, and of a raw clone that
+/* A page that fork wipes (MADV_WIPEONFORK), so that a child of fork, and of a raw clone that
  * runs no atfork handler, finds `ready` at zero and starts a segment of its own. */
 struct hotpath__ctl {
-	uint64_t ready;      /* concurrency ids below this have a stripe; 0: take the slow path */
-	uint64_t stripes;    /* address of stripe 1 */
-	uint64_t rseq;       /* offset of struct rseq from the thread pointer */
-	uint64_t shared;     /* address of the shared area; 0: not started */
-	uint64_t cpu_ready;  /* as ready, where stripes are chosen by CPU id and atomics are used */
-	uint32_t full;       /* no further stripe could be reserved */
-	uint32_t lock;       /* 0 free, 1 held, 2 held with waiters */
+	uint64_t ready;     /* concurrency ids below this have a stripe */
+	uint64_t cpu_ready; /* CPUs below this have one, where stripes are chosen by CPU and atomics are used */
+	uint32_t started;
+	uint32_t full;      /* no further stripe could be reserved */
+	uint32_t lock;      /* 0 free, 1 held, 2 held with waiters */
 };
+
+#ifdef __x86_64__
+#define HOTPATH__PAGE 4096
+#else
+#define HOTPATH__PAGE 65536 /* the largest in use */
+#endif
+
+union hotpath__ctl_page { struct hotpath__ctl ctl; char page[HOTPATH__PAGE]; };
 
 enum hotpath__where {
 	HOTPATH__W_NOWHERE, HOTPATH__W_SHM, HOTPATH__W_OFF, HOTPATH__W_TRANSPORT, HOTPATH__W_DIRECTORY, HOTPATH__W_CROWDED,
@@ -170,7 +177,6 @@ enum hotpath__where {
 };
 
 struct hotpath__state {
-	struct hotpath__ctl *ctl;
 	char *base;             /* the mapping, at the same address in all descendants */
 	uint64_t catalogue_size, shared_size, stripe_size, stripe_count, total;
 	uint64_t catalogue_end; /* as the header's catalogue_used, and beyond it what is unplaced */
@@ -178,12 +184,14 @@ struct hotpath__state {
 	uint64_t catalogue_reserved, words_reserved, shared_reserved; /* bytes, words, words */
 	uint64_t series, overflows;
 	uint64_t page;
+	uint64_t rseq;          /* offset of struct rseq from the thread pointer; 0: stripes are chosen by CPU */
 	uint32_t *records, *names; /* hash tables of catalogue offsets, by identity and by name */
 	uint32_t small_;        /* everything was reserved at the start */
 	uint32_t placed;        /* the mapping is a segment that readers can find */
 	uint32_t detached;      /* what is reserved from now on is private memory */
 	uint32_t transport;     /* HOTPATH__W_SHM, _OFF or _TRANSPORT */
 	uint32_t where, error;  /* for hotpath_status */
+	uint32_t guarded;       /* 2: a child will find its page wiped */
 	uint32_t problems;      /* series rejected, the last for: */
 	char problem[160];
 	char path[256], name[48];
@@ -193,15 +201,28 @@ struct hotpath__state {
 #define HOTPATH__COLD   __attribute__((weak, visibility("hidden"), noinline, cold))
 
 /* One of each for an executable or shared library, however many files include this. */
-HOTPATH__HIDDEN struct hotpath__ctl hotpath__none_v1 = {0, 0, 0, 0, 0, 0, 0};
-HOTPATH__HIDDEN struct hotpath__state hotpath__state_v1 = {
-	&hotpath__none_v1, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}};
+HOTPATH__HIDDEN union hotpath__ctl_page hotpath__ctl_v1 __attribute__((aligned(HOTPATH__PAGE)));
+HOTPATH__HIDDEN struct hotpath__state hotpath__state_v1;
+
+/* In a shared library the pointer to the critical section is taken back at once: the kernel reads what it points to at the
+ * thread's next preemption, which may come after dlclose. And a thread-local variable would be slow there, or use up what
+ * dlopen has of static ones. Such code may be linked with the other kind, so what differs has another name. */
+#if defined(__PIC__) && !defined(__PIE__)
+#define HOTPATH__UNLOADABLE 1
+#define HOTPATH__IF_UNLOADABLE(instruction) instruction
+#define hotpath__slow_add_v1 hotpath__slow_add_pic_v1
+#define hotpath__slow_sum_v1 hotpath__slow_sum_pic_v1
+#else
+#define HOTPATH__UNLOADABLE 0
+#define HOTPATH__IF_UNLOADABLE(instruction)
+HOTPATH__HIDDEN __thread uint64_t hotpath__rseq_v1; /* address of the thread's struct rseq; 0: not known yet, or none */
+#endif
 
 uint64_t hotpath__new_v1(int kind, const char *name, const char *unit, const char *description,
 	const hotpath_attr *attrs, size_t n_attrs);
-int hotpath__slow_add_v1(uint64_t offset, uint64_t n);
-int hotpath__slow_sum_v1(uint64_t offset, double v);
-void hotpath__slow_set_v1(uint64_t offset, uint64_t bits);
+int hotpath__slow_add_v1(uint64_t slot, uint64_t n);
+int hotpath__slow_sum_v1(uint64_t slot, double v);
+void hotpath__slow_set_v1(uint64_t slot, uint64_t bits);
 void hotpath__refuse_v1(void);
 const char *hotpath__status_v1(void);
 void hotpath__forked_v1(void);
@@ -215,16 +236,6 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 
 #define hotpath__likely(x)   __builtin_expect(!!(x), 1)
 #define hotpath__unlikely(x) __builtin_expect(!!(x), 0)
-
-/* In a shared library the pointer to the critical section is taken back at once: the kernel reads what it points to at the
- * thread's next preemption, which may come after dlclose. */
-#if defined(__PIC__) && !defined(__PIE__)
-#define HOTPATH__UNLOADABLE 1
-#define HOTPATH__IF_UNLOADABLE(instruction) instruction
-#else
-#define HOTPATH__UNLOADABLE 0
-#define HOTPATH__IF_UNLOADABLE(instruction)
-#endif
 
 /* A stripe has one writer at a time because the kernel gives a concurrency id (mm_cid) to one running
  * thread of a process at a time, and restarts the section (linux/rseq.h) if the thread is preempted,
@@ -240,18 +251,15 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		".quad 71f, 72f - 71f, 73f\n\t"                                                           \
 		".popsection\n\t"                                                                         \
 		"leaq 77b(%%rip), %%rax\n\t"                                                              \
-		"movq %%rax, %%fs:8(%[rseq])\n" /* rseq_cs */                                             \
+		"movq %%rax, 8(%[rseq])\n" /* rseq_cs */                                                  \
 		"71:\n\t"                                                                                 \
-		"cmpl $0, %%fs:4(%[rseq])\n\t" /* cpu_id is negative: this thread has no rseq */          \
-		"jl %l[slow]\n\t"                                                                         \
-		"movl %%fs:24(%[rseq]), %%eax\n\t" /* mm_cid */                                           \
+		"movl 24(%[rseq]), %%eax\n\t" /* mm_cid */                                                \
 		"cmpq %[ready], %%rax\n\t"                                                                \
 		"jae %l[slow]\n\t"                                                                        \
 		"shlq $22, %%rax\n\t" /* HOTPATH__STRIPE_SHIFT */                                         \
-		"addq %[stripes], %%rax\n\t"                                                              \
 		operation                                                                                 \
 		"72:\n\t"                                                                                 \
-		HOTPATH__IF_UNLOADABLE("movq $0, %%fs:8(%[rseq])\n\t")                                    \
+		HOTPATH__IF_UNLOADABLE("movq $0, 8(%[rseq])\n\t")                                         \
 		".pushsection __rseq_failure, \"ax\"\n\t"                                                 \
 		".byte 0x0f, 0xb9, 0x3d\n\t" /* ud1, its operand the signature */                         \
 		".long 0x53053053\n"                                                                      \
@@ -259,25 +267,23 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		"jmp %l[again]\n\t"                                                                       \
 		".popsection\n"                                                                           \
 		:                                                                                         \
-		: [rseq] "r"(rseq), [ready] "r"(ready), [stripes] "r"(stripes), [offset] "r"(offset),     \
-		  [v] operand(value)                                                                      \
+		: [rseq] "r"(rseq), [ready] "m"(hotpath__ctl_v1.ctl.ready), [slot] "r"(slot), [v] operand(value) \
 		: "rax", "xmm0", "cc", "memory"                                                           \
 		: again, slow)
-#define HOTPATH__RSEQ_ADD "addq %[v], (%%rax, %[offset])\n"
+#define HOTPATH__RSEQ_ADD "addq %[v], (%%rax, %[slot])\n"
 #define HOTPATH__RSEQ_ADD_OPERAND "er"
 #ifdef __AVX__ /* no mixing of SSE and VEX encodings */
 #define HOTPATH__RSEQ_SUM                         \
-	"vmovsd (%%rax, %[offset]), %%xmm0\n\t"       \
+	"vmovsd (%%rax, %[slot]), %%xmm0\n\t"       \
 	"vaddsd %[v], %%xmm0, %%xmm0\n\t"             \
-	"vmovsd %%xmm0, (%%rax, %[offset])\n"
+	"vmovsd %%xmm0, (%%rax, %[slot])\n"
 #else
 #define HOTPATH__RSEQ_SUM                         \
-	"movsd (%%rax, %[offset]), %%xmm0\n\t"        \
+	"movsd (%%rax, %[slot]), %%xmm0\n\t"        \
 	"addsd %[v], %%xmm0\n\t"                      \
-	"movsd %%xmm0, (%%rax, %[offset])\n"
+	"movsd %%xmm0, (%%rax, %[slot])\n"
 #endif
 #define HOTPATH__RSEQ_SUM_OPERAND "x"
-#define HOTPATH__RSEQ_POINTER(c) __atomic_load_n(&(c)->rseq, __ATOMIC_RELAXED) /* relative to %fs */
 
 #elif !defined(HOTPATH_NO_RSEQ) && defined(__aarch64__) && !defined(__AARCH64EB__)
 #define HOTPATH__RSEQ 1
@@ -293,14 +299,11 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		"add x16, x16, :lo12:77b\n\t"                                                             \
 		"str x16, [%[rseq], #8]\n"                                                                \
 		"71:\n\t"                                                                                 \
-		"ldr w16, [%[rseq], #4]\n\t"                                                              \
-		"cmp w16, #0\n\t"                                                                         \
-		"b.lt %l[slow]\n\t"                                                                       \
 		"ldr w16, [%[rseq], #24]\n\t"                                                             \
-		"cmp x16, %[ready]\n\t"                                                                   \
+		"ldr x17, %[ready]\n\t"                                                                   \
+		"cmp x16, x17\n\t"                                                                        \
 		"b.hs %l[slow]\n\t"                                                                       \
-		"add x16, %[stripes], x16, lsl #22\n\t"                                                   \
-		"add x16, x16, %[offset]\n\t"                                                             \
+		"add x16, %[slot], x16, lsl #22\n\t"                                                      \
 		operation                                                                                 \
 		"72:\n\t"                                                                                 \
 		HOTPATH__IF_UNLOADABLE("str xzr, [%[rseq], #8]\n\t")                                      \
@@ -310,8 +313,7 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		"b %l[again]\n\t"                                                                         \
 		".popsection\n"                                                                           \
 		:                                                                                         \
-		: [rseq] "r"(rseq), [ready] "r"(ready), [stripes] "r"(stripes), [offset] "r"(offset),     \
-		  [v] operand(value)                                                                      \
+		: [rseq] "r"(rseq), [ready] "Q"(hotpath__ctl_v1.ctl.ready), [slot] "r"(slot), [v] operand(value) \
 		: "x16", "x17", "d31", "cc", "memory"                                                     \
 		: again, slow)
 #define HOTPATH__RSEQ_ADD                         \
@@ -324,18 +326,30 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 	"fadd d31, d31, %d[v]\n\t"                    \
 	"str d31, [x16]\n"
 #define HOTPATH__RSEQ_SUM_OPERAND "w"
-#define HOTPATH__RSEQ_POINTER(c) \
-	(__atomic_load_n(&(c)->rseq, __ATOMIC_RELAXED) + (uint64_t)(uintptr_t)__builtin_thread_pointer())
 #endif
 
 #ifdef HOTPATH__RSEQ
+/* The address of the calling thread's struct rseq, 0 if it has none. */
+static inline uint64_t hotpath__rseq(void)
+{
+#if HOTPATH__UNLOADABLE
+	uint64_t offset = __atomic_load_n(&hotpath__state_v1.rseq, __ATOMIC_RELAXED);
+	char *rseq = (char *)__builtin_thread_pointer() + offset;
+	int32_t cpu_id;
+
+	if (hotpath__unlikely(offset == 0))
+		return 0;
+	memcpy(&cpu_id, rseq + 4, 4);
+	return hotpath__unlikely(cpu_id < 0) ? 0 : (uint64_t)(uintptr_t)rseq;
+#else
+	return hotpath__rseq_v1;
+#endif
+}
+
 #define HOTPATH__ADD(operation, operand, value, slow_call)                                        \
 	for (;;) {                                                                                    \
-		struct hotpath__ctl *c = __atomic_load_n(&hotpath__state_v1.ctl, __ATOMIC_RELAXED);       \
-		uint64_t ready = __atomic_load_n(&c->ready, __ATOMIC_RELAXED);                            \
-		if (hotpath__likely(ready != 0)) {                                                        \
-			uint64_t rseq = HOTPATH__RSEQ_POINTER(c);                                             \
-			uint64_t stripes = __atomic_load_n(&c->stripes, __ATOMIC_RELAXED);                    \
+		uint64_t rseq = hotpath__rseq();                                                          \
+		if (hotpath__likely(rseq != 0)) {                                                         \
 			HOTPATH__RSEQ_SECTION(operation, operand, value);                                     \
 			return;                                                                               \
 		}                                                                                         \
@@ -348,37 +362,40 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 #define HOTPATH__ADD(operation, operand, value, slow_call) (void)(slow_call);
 #endif
 
-static inline __attribute__((always_inline)) void hotpath__add(uint64_t offset, uint64_t n)
+static inline __attribute__((always_inline)) void hotpath__add(uint64_t slot, uint64_t n)
 {
-	HOTPATH__ADD(HOTPATH__RSEQ_ADD, HOTPATH__RSEQ_ADD_OPERAND, n, hotpath__slow_add_v1(offset, n))
+	HOTPATH__ADD(HOTPATH__RSEQ_ADD, HOTPATH__RSEQ_ADD_OPERAND, n, hotpath__slow_add_v1(slot, n))
 }
 
-static inline __attribute__((always_inline)) void hotpath__sum(uint64_t offset, double v)
+static inline __attribute__((always_inline)) void hotpath__sum(uint64_t slot, double v)
 {
-	HOTPATH__ADD(HOTPATH__RSEQ_SUM, HOTPATH__RSEQ_SUM_OPERAND, v, hotpath__slow_sum_v1(offset, v))
+	HOTPATH__ADD(HOTPATH__RSEQ_SUM, HOTPATH__RSEQ_SUM_OPERAND, v, hotpath__slow_sum_v1(slot, v))
 }
 
 static inline void hotpath_counter_add(hotpath_counter counter, uint64_t n)
 {
-	hotpath__add(counter.slot, n);
+	if (hotpath__likely(counter.slot != 0))
+		hotpath__add(counter.slot, n);
+	else
+		hotpath__refuse_v1();
 }
 
 static inline void hotpath_updowncounter_add(hotpath_updowncounter counter, int64_t n)
 {
-	hotpath__add(counter.slot, (uint64_t)n);
+	hotpath_counter same = {counter.slot};
+
+	hotpath_counter_add(same, (uint64_t)n);
 }
 
 static inline void hotpath_gauge_set(hotpath_gauge gauge, double v)
 {
-	struct hotpath__ctl *c = __atomic_load_n(&hotpath__state_v1.ctl, __ATOMIC_RELAXED);
-	uint64_t shared = __atomic_load_n(&c->shared, __ATOMIC_RELAXED);
 	uint64_t bits;
 
 	memcpy(&bits, &v, sizeof bits);
 	if (hotpath__unlikely(bits == UINT64_MAX)) /* means unset */
 		bits = UINT64_MAX - 1;             /* a NaN as well */
-	if (hotpath__likely(shared != 0))
-		__atomic_store_n((uint64_t *)(uintptr_t)(shared + gauge.slot), bits, __ATOMIC_RELAXED);
+	if (hotpath__likely(__atomic_load_n(&hotpath__ctl_v1.ctl.started, __ATOMIC_RELAXED) != 0 && gauge.slot != 0))
+		__atomic_store_n((uint64_t *)(uintptr_t)gauge.slot, bits, __ATOMIC_RELAXED);
 	else
 		hotpath__slow_set_v1(gauge.slot, bits);
 }
@@ -662,7 +679,7 @@ static inline int hotpath__grow(struct hotpath__state *s, struct hotpath__ctl *c
 			return 0;
 		}
 		__atomic_store_n(used, i + 1, __ATOMIC_RELEASE);
-		__atomic_store_n(c->rseq ? &c->ready : &c->cpu_ready, i, __ATOMIC_RELEASE);
+		__atomic_store_n(s->rseq ? &c->ready : &c->cpu_ready, i, __ATOMIC_RELEASE);
 	}
 	return 1;
 }
@@ -740,7 +757,7 @@ static inline uint64_t hotpath__random(void)
 
 static inline void hotpath__instance(uint64_t instance[2], uint64_t pid)
 {
-	char text[1024], stat[1024], *at = text, *field;
+	char text[256], stat[768], *at = text, *field;
 	struct hotpath__statx ns, exe;
 	int64_t n = hotpath__read_file("/proc/sys/kernel/random/boot_id", text, 64);
 	int i;
@@ -1033,6 +1050,13 @@ static inline uint64_t hotpath__fold(struct hotpath__state *s, struct hotpath__i
 	return hotpath__series(s, id);
 }
 
+/* What a handle holds. */
+static inline uint64_t hotpath__slot(const struct hotpath__state *s, int kind, uint64_t word)
+{
+	return hotpath__address(s->base) + 8 * word +
+		(kind == HOTPATH__GAUGE ? hotpath__shared_offset(s) : hotpath__stripes_offset(s) + s->stripe_size);
+}
+
 /* Room for a further series. Ordinary ones leave enough for all overflow series. */
 static inline int hotpath__room(const struct hotpath__state *s, const struct hotpath__identity *id, uint64_t bound, uint64_t words)
 {
@@ -1077,7 +1101,7 @@ static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath_
 	by_identity = hotpath__find(s, s->records, hash, record, hotpath__same_series);
 	if (*by_identity) {
 		memcpy(&slot, s->base + HOTPATH__AREA + *by_identity + HOTPATH__RECORD_SLOT, 8);
-		return slot * 8;
+		return hotpath__slot(s, id->kind, slot);
 	}
 	if (!hotpath__room(s, id, bound, words))
 		return id->overflow < 2 ? hotpath__fold(s, id) : 0;
@@ -1112,7 +1136,7 @@ static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath_
 	else
 		__atomic_store_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_CATALOGUE_USED), s->catalogue_end + size, __ATOMIC_RELEASE);
 	s->catalogue_end += size;
-	return slot * 8;
+	return hotpath__slot(s, id->kind, slot);
 }
 
 /* ---- Resource -------------------------------------------------------------- */
@@ -1264,7 +1288,7 @@ static inline long hotpath__open_directory(struct hotpath__state *s)
  * into a directory with many entries. */
 static inline int hotpath__directory_has_room(struct hotpath__state *s, int dir)
 {
-	uint64_t fs[15], entries[512]; /* struct statfs; struct linux_dirent64 ... */
+	uint64_t fs[15], entries[192]; /* struct statfs; struct linux_dirent64 ...: little, it may be a signal's stack */
 	long n, count = 0;
 
 	if (hotpath__sys(SYS_fstatfs, dir, hotpath__address(fs), 0, 0, 0, 0) != 0 ||
@@ -1493,8 +1517,8 @@ static inline int hotpath__prepare(struct hotpath__state *s)
 	if (tables == NULL)
 		return 0;
 	s->page = getauxval(AT_PAGESZ);
-	hotpath__geometry(s, hotpath__sys(SYS_madvise, hotpath__address(s->ctl), s->page, HOTPATH__MADV_POPULATE_WRITE, 0, 0, 0) == -EINVAL);
-	s->next_word = 8; /* word 0 is the zero handle's, and histograms are aligned */
+	hotpath__geometry(s, hotpath__sys(SYS_madvise, hotpath__address(&hotpath__ctl_v1), s->page, HOTPATH__MADV_POPULATE_WRITE, 0, 0, 0) == -EINVAL);
+	s->next_word = 8; /* word 0 is no series', and histograms are aligned */
 	s->next_shared = 1;
 	hotpath__configure(s);
 	s->names = (uint32_t *)(void *)tables;
@@ -1522,11 +1546,10 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 #ifdef HOTPATH__RSEQ
 	/* glibc 2.36 says size 20 though mm_cid, at 24, is live: the kernel's word counts. */
 	if (&__rseq_offset && &__rseq_size && __rseq_size != 0 && getauxval(27 /* AT_RSEQ_FEATURE_SIZE */) >= 28 && !s->small_)
-		c->rseq = (uint64_t)__rseq_offset;
+		__atomic_store_n(&s->rseq, (uint64_t)__rseq_offset, __ATOMIC_RELAXED);
 #endif
-	c->stripes = hotpath__address(s->base) + hotpath__stripes_offset(s) + s->stripe_size;
-	__atomic_store_n(c->rseq ? &c->ready : &c->cpu_ready, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1, __ATOMIC_RELEASE);
-	__atomic_store_n(&c->shared, hotpath__address(s->base) + hotpath__shared_offset(s), __ATOMIC_RELEASE);
+	__atomic_store_n(s->rseq ? &c->ready : &c->cpu_ready, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->started, 1, __ATOMIC_RELEASE);
 	return 1;
 }
 
@@ -1535,9 +1558,7 @@ HOTPATH__COLD void hotpath__forked_v1(void)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
 
-	if (s->ctl == &hotpath__none_v1)
-		return;
-	memset(s->ctl, 0, sizeof *s->ctl); /* where the kernel did not */
+	memset(&hotpath__ctl_v1.ctl, 0, sizeof hotpath__ctl_v1.ctl); /* where the kernel did not */
 	if (s->base && s->placed && s->where != HOTPATH__W_CLOSED)
 		hotpath__privatise(s);
 }
@@ -1555,23 +1576,15 @@ HOTPATH__COLD __attribute__((destructor)) void hotpath__unload_v1(void)
 }
 #endif
 
-static inline int hotpath__open_ctl(struct hotpath__state *s)
+/* Before the lock is taken for the first time: a child must never find it held. */
+static inline void hotpath__guard(struct hotpath__state *s)
 {
-	struct hotpath__ctl *none = &hotpath__none_v1;
-	uint64_t size = getauxval(AT_PAGESZ);
-	char *m;
-
-	if (__atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE) != none)
-		return 1;
-	m = hotpath__allocate(size);
-	if (m == NULL)
-		return 0;
-	hotpath__sys(SYS_madvise, hotpath__address(m), size, HOTPATH__MADV_WIPEONFORK, 0, 0, 0);
-	if (__atomic_compare_exchange_n(&s->ctl, &none, (struct hotpath__ctl *)(void *)m, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (hotpath__likely(__atomic_load_n(&s->guarded, __ATOMIC_ACQUIRE) == 2))
+		return;
+	hotpath__sys(SYS_madvise, hotpath__address(&hotpath__ctl_v1), sizeof hotpath__ctl_v1, HOTPATH__MADV_WIPEONFORK, 0, 0, 0);
+	if (__atomic_exchange_n(&s->guarded, 1, __ATOMIC_ACQ_REL) == 0)
 		pthread_atfork(NULL, NULL, hotpath__forked_v1);
-	else
-		hotpath__unmap(m, size);
-	return 1;
+	__atomic_store_n(&s->guarded, 2, __ATOMIC_RELEASE);
 }
 
 static inline const char *hotpath__identify(struct hotpath__identity *id, int kind, const char *name, const char *unit,
@@ -1617,29 +1630,29 @@ static inline const char *hotpath__identify(struct hotpath__identity *id, int ki
 	return NULL;
 }
 
-/* The byte offset of a series in a stripe, or of a gauge in the shared area. */
+/* Make a series or find it, and return its slot. */
 HOTPATH__COLD uint64_t hotpath__new_v1(int kind, const char *name, const char *unit, const char *description,
 	const hotpath_attr *attrs, size_t n_attrs)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
 	struct hotpath__identity id;
 	const char *problem;
-	uint64_t mask, offset = 0;
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	uint64_t mask, slot = 0;
 
-	if (!hotpath__open_ctl(s))
-		return 0;
-	hotpath__lock(s->ctl, &mask);
-	if (s->ctl->shared || hotpath__start(s, s->ctl)) {
+	hotpath__guard(s);
+	hotpath__lock(c, &mask);
+	if (c->started || hotpath__start(s, c)) {
 		problem = hotpath__identify(&id, kind, name, unit, description, attrs, n_attrs);
 		if (problem)
 			hotpath__problem(s, problem, name);
 		else
-			offset = hotpath__series(s, &id);
-		if (offset == 0)
+			slot = hotpath__series(s, &id);
+		if (slot == 0)
 			__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_REJECTED), 1, __ATOMIC_RELAXED);
 	}
-	hotpath__unlock(s->ctl, &mask);
-	return offset;
+	hotpath__unlock(c, &mask);
+	return slot;
 }
 
 /* ---- Slow path -------------------------------------------------------------- */
@@ -1647,48 +1660,51 @@ HOTPATH__COLD uint64_t hotpath__new_v1(int kind, const char *name, const char *u
 /* Whether there is anywhere to count. The first count of a child starts its segment. */
 static inline int hotpath__started(struct hotpath__state *s)
 {
-	struct hotpath__ctl *c = __atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE);
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
 	uint64_t mask;
 
-	if (__atomic_load_n(&c->shared, __ATOMIC_ACQUIRE))
+	if (__atomic_load_n(&c->started, __ATOMIC_ACQUIRE))
 		return 1;
-	if (c == &hotpath__none_v1 || s->where == HOTPATH__W_NOMEM || s->where == HOTPATH__W_CLOSED)
+	if (s->base == NULL || s->where == HOTPATH__W_NOMEM || s->where == HOTPATH__W_CLOSED)
 		return 0;
 	hotpath__lock(c, &mask);
-	if (c->shared == 0)
+	if (c->started == 0)
 		hotpath__start(s, c);
 	hotpath__unlock(c, &mask);
-	return c->shared != 0;
+	return c->started != 0;
 }
 
-/* The concurrency id of the calling thread, or -1 if it has none; without rseq, its CPU. */
-static inline int64_t hotpath__id(const struct hotpath__ctl *c)
+/* The concurrency id of the calling thread, or its CPU where stripes are chosen by that; -1 if it has none. */
+static inline int64_t hotpath__id(const struct hotpath__state *s)
 {
-	int32_t cpu;
 #ifdef HOTPATH__RSEQ
-	uint32_t mm_cid;
-	char *rseq = (char *)__builtin_thread_pointer() + c->rseq;
+	if (s->rseq) {
+		char *rseq = (char *)__builtin_thread_pointer() + s->rseq;
+		int32_t cpu_id;
+		uint32_t mm_cid;
 
-	if (c->rseq) {
-		memcpy(&cpu, rseq + 4, 4);
+		memcpy(&cpu_id, rseq + 4, 4);
 		memcpy(&mm_cid, rseq + 24, 4);
-		if (HOTPATH__UNLOADABLE)
-			memset(rseq + 8, 0, 8);
-		return cpu < 0 ? -1 : (int64_t)mm_cid;
+#if HOTPATH__UNLOADABLE
+		memset(rseq + 8, 0, 8);
+#else
+		if (cpu_id >= 0)
+			hotpath__rseq_v1 = hotpath__address(rseq);
+#endif
+		return cpu_id < 0 ? -1 : (int64_t)mm_cid;
 	}
 #endif
-	(void)c;
-	cpu = sched_getcpu();
-	return cpu;
+	(void)s;
+	return sched_getcpu();
 }
 
-/* Where to add atomically; NULL if the fast path can be taken now. */
-static inline char *hotpath__place(struct hotpath__state *s)
+/* How far from stripe 1 to add atomically. Returns 0 if the fast path can be taken now. */
+static inline int hotpath__place(struct hotpath__state *s, uint64_t *distance)
 {
-	struct hotpath__ctl *c = __atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE);
-	uint64_t id = (uint64_t)hotpath__id(c), *ready = c->rseq ? &c->ready : &c->cpu_ready, mask;
-	char *stripes = (char *)(uintptr_t)c->stripes;
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	uint64_t id = (uint64_t)hotpath__id(s), *ready = s->rseq ? &c->ready : &c->cpu_ready, mask;
 
+	*distance = (uint64_t)0 - s->stripe_size;
 	if (hotpath__unlikely(id >= __atomic_load_n(ready, __ATOMIC_ACQUIRE))) {
 		int grown = 0;
 		if ((int64_t)id >= 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
@@ -1697,39 +1713,39 @@ static inline char *hotpath__place(struct hotpath__state *s)
 			hotpath__unlock(c, &mask);
 		}
 		if (!grown)
-			return stripes - s->stripe_size;
+			return 1;
 	}
-	return c->rseq ? NULL : stripes + id * s->stripe_size;
-}
-
-/* These return 0 to have the fast path tried again. */
-HOTPATH__COLD int hotpath__slow_add_v1(uint64_t offset, uint64_t n)
-{
-	struct hotpath__state *s = &hotpath__state_v1;
-	char *stripe;
-
-	if (!hotpath__started(s))
-		return 1;
-	stripe = hotpath__place(s);
-	if (stripe == NULL)
+	if (s->rseq)
 		return 0;
-	__atomic_fetch_add(HOTPATH__FIELD(stripe, offset), n, __ATOMIC_RELAXED);
+	*distance = id * s->stripe_size;
 	return 1;
 }
 
-HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t offset, double v)
+/* These return 0 to have the fast path tried again. */
+HOTPATH__COLD int hotpath__slow_add_v1(uint64_t slot, uint64_t n)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
-	char *stripe;
-	uint64_t old, bits, *word;
+	uint64_t distance;
+
+	if (!hotpath__started(s))
+		return 1;
+	if (!hotpath__place(s, &distance))
+		return 0;
+	__atomic_fetch_add((uint64_t *)(uintptr_t)(slot + distance), n, __ATOMIC_RELAXED);
+	return 1;
+}
+
+HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t slot, double v)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	uint64_t distance, old, bits, *word;
 	double sum;
 
 	if (!hotpath__started(s))
 		return 1;
-	stripe = hotpath__place(s);
-	if (stripe == NULL)
+	if (!hotpath__place(s, &distance))
 		return 0;
-	word = HOTPATH__FIELD(stripe, offset);
+	word = (uint64_t *)(uintptr_t)(slot + distance);
 	old = __atomic_load_n(word, __ATOMIC_RELAXED);
 	do {
 		memcpy(&sum, &old, 8);
@@ -1737,14 +1753,6 @@ HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t offset, double v)
 		memcpy(&bits, &sum, 8);
 	} while (!__atomic_compare_exchange_n(word, &old, bits, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return 1;
-}
-
-HOTPATH__COLD void hotpath__slow_set_v1(uint64_t offset, uint64_t bits)
-{
-	struct hotpath__state *s = &hotpath__state_v1;
-
-	if (hotpath__started(s))
-		__atomic_store_n(HOTPATH__FIELD((char *)(uintptr_t)s->ctl->shared, offset), bits, __ATOMIC_RELAXED);
 }
 
 HOTPATH__COLD void hotpath__refuse_v1(void)
@@ -1755,17 +1763,28 @@ HOTPATH__COLD void hotpath__refuse_v1(void)
 		__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_REFUSED), 1, __ATOMIC_RELAXED);
 }
 
+HOTPATH__COLD void hotpath__slow_set_v1(uint64_t slot, uint64_t bits)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+
+	if (slot == 0)
+		hotpath__refuse_v1();
+	else if (hotpath__started(s))
+		__atomic_store_n((uint64_t *)(uintptr_t)slot, bits, __ATOMIC_RELAXED);
+}
+
 HOTPATH__COLD const char *hotpath__status_v1(void)
 {
 	static __thread char text[768];
 	struct hotpath__state *s = &hotpath__state_v1;
-	struct hotpath__ctl *c = __atomic_load_n(&s->ctl, __ATOMIC_ACQUIRE);
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
 	const char *why = strerror((int)s->error);
 	uint64_t mask;
 	int n = 0;
 
-	if (c == &hotpath__none_v1)
+	if (__atomic_load_n(&s->guarded, __ATOMIC_ACQUIRE) == 0)
 		return "hotpath: no series yet";
+	hotpath__guard(s);
 	hotpath__lock(c, &mask);
 #define HOTPATH__SAY(...) n += snprintf(text + n, sizeof text - (size_t)n, __VA_ARGS__)
 	switch ((enum hotpath__where)s->where) {
