@@ -30,28 +30,34 @@ type stripes struct {
 // Add adds n.
 //
 //go:nosplit
-func (c Counter) Add(n uint64) { c.cell.add(n) }
+func (c Counter) Add(n uint64) { add(c.cell.word, c.cell.stripes, n) }
 
 // Add adds n, which may be negative.
 //
 //go:nosplit
-func (c UpDownCounter) Add(n int64) { c.cell.add(uint64(n)) }
+func (c UpDownCounter) Add(n int64) { add(c.cell.word, c.cell.stripes, uint64(n)) }
 
 // add is a plain add, since nobody else runs on this P and its stripe has no other writer.
+// It takes a cell's fields one by one: of a struct, the compiler would save each twice around the calls.
 //
 //go:nosplit
-func (c cell) add(n uint64) {
-	if c.stripes == nil {
-		process.refuse()
-		return
-	}
+func add(word unsafe.Pointer, s *stripes, n uint64) {
 	p := procPin()
-	if uint(p) < uint(c.stripes.ready.Load()) {
-		*(*uint64)(unsafe.Add(c.word, uintptr(p)*c.stripes.stride)) += n
+	if s != nil && uint(p) < uint(s.ready.Load()) {
+		*(*uint64)(unsafe.Add(word, uintptr(p)*s.stride)) += n
 		procUnpin()
 		return
 	}
 	procUnpin()
+	addAside(cell{word, s}, p, n)
+}
+
+// addAside adds where P p has no stripe of its own.
+func addAside(c cell, p int, n uint64) {
+	if c.stripes == nil {
+		process.refuse()
+		return
+	}
 	atomic.AddUint64((*uint64)(c.anybodys(p)), n)
 }
 

@@ -1,0 +1,107 @@
+// Bench measures hotpath beside its alternatives, in one run and in turn, since
+// machines differ and a busy one slows both sides alike. It missed no budget if the
+// last column has no NO; it fails only if something could not be measured.
+//
+//	cd bench && go run . [-quick] [-json | -markdown]
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+func main() {
+	if os.Getenv(residentVariable) != "" {
+		beResident()
+		return
+	}
+	quick := flag.Bool("quick", false, "take 15 seconds, and less care")
+	asJSON := flag.Bool("json", false, "print JSON")
+	asMarkdown := flag.Bool("markdown", false, "print a Markdown table")
+	root := flag.String("root", "..", "the repository")
+	flag.Parse()
+
+	r, err := run(*root, *quick)
+	var printed string
+	switch {
+	case err != nil:
+	case *asJSON:
+		printed, err = r.json()
+	case *asMarkdown:
+		printed = r.markdown()
+	default:
+		printed = r.text()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	fmt.Print(printed)
+}
+
+func run(root string, quick bool) (r *report, err error) {
+	// Segments belong on tmpfs.
+	temporary, err := os.MkdirTemp("/dev/shm", "hotpath-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	go func() {
+		<-interrupted
+		_ = os.RemoveAll(temporary)
+		os.Exit(130)
+	}()
+
+	micro, collection := plan{rounds: 15, sample: 20 * time.Millisecond}, plan{rounds: 15}
+	if quick {
+		micro, collection = plan{rounds: 7, sample: 4 * time.Millisecond}, plan{rounds: 5}
+	}
+	r = &report{Machine: describeMachine(), Rounds: micro.rounds, Notes: []string{
+		fmt.Sprintf("Times are CPU time for one operation: the median of %d rounds, in which all that are compared take turns, with the lowest and the highest.", micro.rounds),
+		"A ratio is the median of the rounds' own ratios. Where lowest and highest lie far apart the machine was busy: trust the ratio, or run it again.",
+	}}
+
+	if _, err := exec.LookPath("gcc"); err != nil {
+		r.Notes = append(r.Notes, "Without gcc, the C client was not measured.")
+	} else {
+		rows, err := benchC(micro, root, temporary)
+		if err != nil {
+			return nil, err
+		}
+		r.Rows = append(r.Rows, rows...)
+	}
+
+	dir := filepath.Join(temporary, "go.segments")
+	err = errors.Join(os.Mkdir(dir, 0o700), os.Setenv("HOTPATH_DIR", dir), os.Setenv("HOTPATH_TRANSPORT", "shm"))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := benchGo(micro)
+	if err != nil {
+		return nil, err
+	}
+	r.Rows = append(r.Rows, rows...)
+	found, err := collect(dir)
+	if err != nil {
+		return nil, err
+	}
+	r.Rows = append(r.Rows, exact("Go client", "totals", found, adds.Load(), records.Load()))
+
+	if rows, err = benchCollection(collection, temporary); err != nil {
+		return nil, err
+	}
+	r.Rows = append(r.Rows, rows...)
+	if rows, err = benchMemory(root, temporary); err != nil {
+		return nil, err
+	}
+	r.Rows = append(r.Rows, rows...)
+	return r, nil
+}
