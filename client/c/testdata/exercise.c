@@ -82,12 +82,15 @@ static void buckets(void)
 
 	while (scanf("%la", &v) == 1) {
 		const struct hotpath__state *s = &hotpath__state_v1;
-		for (i = 0; i < *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED); i++)
-			memset(s->base + hotpath__stripes_offset(s) + i * s->stripe_size + h.slot, 0, 8 * HOTPATH__HISTOGRAM_WORDS);
+		uint64_t stripes = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED);
+		char *words = s->base + hotpath__stripes_offset(s) + (h.slot - hotpath__slot(s, HOTPATH__HISTOGRAM, 0));
+		for (i = 0; i < stripes; i++)
+			memset(words + i * s->stripe_size, 0, 8 * HOTPATH__HISTOGRAM_WORDS);
 		hotpath_histogram_record(h, v);
-		for (i = 0; i < *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED); i++)
+		stripes = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED);
+		for (i = 0; i < stripes; i++)
 			for (k = 0; k < HOTPATH__HISTOGRAM_BUCKETS; k++)
-				if (*HOTPATH__FIELD(s->base, hotpath__stripes_offset(s) + i * s->stripe_size + h.slot + 8 * (8 + k)))
+				if (*HOTPATH__FIELD(words + i * s->stripe_size, 8 * (HOTPATH__HISTOGRAM_FIRST_BUCKET + k)))
 					printf("%d\n", (int)k);
 	}
 }
