@@ -58,7 +58,7 @@ extern "C" {
 
 /* ---- Interface --------------------------------------------------------- */
 
-/* Inside: the address of the series' first word in stripe 1, or of a gauge's one word; 0 in the zero handle. */
+/* Inside: the address of the series' first word in stripe 1 plus 1 (see hotpath__ready), or of a gauge's one word; 0 in the zero handle. */
 typedef struct { uint64_t slot; } hotpath_counter;       /* never falls */
 typedef struct { uint64_t slot; } hotpath_updowncounter; /* may fall */
 typedef struct { uint64_t slot; } hotpath_gauge;         /* the last value set */
@@ -215,7 +215,7 @@ HOTPATH__HIDDEN struct hotpath__state hotpath__state_v1;
 #else
 #define HOTPATH__UNLOADABLE 0
 #define HOTPATH__IF_UNLOADABLE(instruction)
-HOTPATH__HIDDEN __thread uint64_t hotpath__rseq_v1; /* address of the thread's struct rseq; 0: not known yet, or none */
+HOTPATH__HIDDEN __thread uint64_t hotpath__rseq_v1; /* address of the thread's struct rseq plus 1; 0: not known yet, or none */
 #endif
 
 uint64_t hotpath__new_v1(int kind, const char *name, const char *unit, const char *description,
@@ -251,15 +251,15 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		".quad 71f, 72f - 71f, 73f\n\t"                                                           \
 		".popsection\n\t"                                                                         \
 		"leaq 77b(%%rip), %%rax\n\t"                                                              \
-		"movq %%rax, 8(%[rseq])\n" /* rseq_cs */                                                  \
+		"movq %%rax, 8-1(%[rseq])\n" /* rseq_cs */                                                \
 		"71:\n\t"                                                                                 \
-		"movl 24(%[rseq]), %%eax\n\t" /* mm_cid */                                                \
+		"movl 24-1(%[rseq]), %%eax\n\t" /* mm_cid */                                              \
 		"cmpq %[ready], %%rax\n\t"                                                                \
 		"jae %l[slow]\n\t"                                                                        \
 		"shlq $22, %%rax\n\t" /* HOTPATH__STRIPE_SHIFT */                                         \
 		operation                                                                                 \
 		"72:\n\t"                                                                                 \
-		HOTPATH__IF_UNLOADABLE("movq $0, 8(%[rseq])\n\t")                                         \
+		HOTPATH__IF_UNLOADABLE("movq $0, 8-1(%[rseq])\n\t")                                       \
 		".pushsection __rseq_failure, \"ax\"\n\t"                                                 \
 		".byte 0x0f, 0xb9, 0x3d\n\t" /* ud1, its operand the signature */                         \
 		".long 0x53053053\n"                                                                      \
@@ -270,18 +270,18 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		: [rseq] "r"(rseq), [ready] "m"(hotpath__ctl_v1.ctl.ready), [slot] "r"(slot), [v] operand(value) \
 		: "rax", "xmm0", "cc", "memory"                                                           \
 		: again, slow)
-#define HOTPATH__RSEQ_ADD "addq %[v], (%%rax, %[slot])\n"
+#define HOTPATH__RSEQ_ADD "addq %[v], -1(%%rax, %[slot])\n"
 #define HOTPATH__RSEQ_ADD_OPERAND "er"
 #ifdef __AVX__ /* no mixing of SSE and VEX encodings */
 #define HOTPATH__RSEQ_SUM                         \
-	"vmovsd (%%rax, %[slot]), %%xmm0\n\t"       \
+	"vmovsd -1(%%rax, %[slot]), %%xmm0\n\t"       \
 	"vaddsd %[v], %%xmm0, %%xmm0\n\t"             \
-	"vmovsd %%xmm0, (%%rax, %[slot])\n"
+	"vmovsd %%xmm0, -1(%%rax, %[slot])\n"
 #else
 #define HOTPATH__RSEQ_SUM                         \
-	"movsd (%%rax, %[slot]), %%xmm0\n\t"        \
+	"movsd -1(%%rax, %[slot]), %%xmm0\n\t"        \
 	"addsd %[v], %%xmm0\n\t"                      \
-	"movsd %%xmm0, (%%rax, %[slot])\n"
+	"movsd %%xmm0, -1(%%rax, %[slot])\n"
 #endif
 #define HOTPATH__RSEQ_SUM_OPERAND "x"
 
@@ -297,16 +297,16 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		".popsection\n\t"                                                                         \
 		"adrp x16, 77b\n\t"                                                                       \
 		"add x16, x16, :lo12:77b\n\t"                                                             \
-		"str x16, [%[rseq], #8]\n"                                                                \
+		"stur x16, [%[rseq], #8-1]\n"                                                             \
 		"71:\n\t"                                                                                 \
-		"ldr w16, [%[rseq], #24]\n\t"                                                             \
+		"ldur w16, [%[rseq], #24-1]\n\t"                                                          \
 		"ldr x17, %[ready]\n\t"                                                                   \
 		"cmp x16, x17\n\t"                                                                        \
 		"b.hs %l[slow]\n\t"                                                                       \
 		"add x16, %[slot], x16, lsl #22\n\t"                                                      \
 		operation                                                                                 \
 		"72:\n\t"                                                                                 \
-		HOTPATH__IF_UNLOADABLE("str xzr, [%[rseq], #8]\n\t")                                      \
+		HOTPATH__IF_UNLOADABLE("stur xzr, [%[rseq], #8-1]\n\t")                                   \
 		".pushsection __rseq_failure, \"ax\"\n\t"                                                 \
 		".inst 0xd428bc00\n" /* brk, the signature */                                             \
 		"73:\n\t"                                                                                 \
@@ -317,19 +317,19 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		: "x16", "x17", "d31", "cc", "memory"                                                     \
 		: again, slow)
 #define HOTPATH__RSEQ_ADD                         \
-	"ldr x17, [x16]\n\t"                          \
+	"ldur x17, [x16, #-1]\n\t"                          \
 	"add x17, x17, %[v]\n\t"                      \
-	"str x17, [x16]\n"
+	"stur x17, [x16, #-1]\n"
 #define HOTPATH__RSEQ_ADD_OPERAND "r"
 #define HOTPATH__RSEQ_SUM                         \
-	"ldr d31, [x16]\n\t"                          \
+	"ldur d31, [x16, #-1]\n\t"                          \
 	"fadd d31, d31, %d[v]\n\t"                    \
-	"str d31, [x16]\n"
+	"stur d31, [x16, #-1]\n"
 #define HOTPATH__RSEQ_SUM_OPERAND "w"
 #endif
 
 #ifdef HOTPATH__RSEQ
-/* The address of the calling thread's struct rseq, 0 if it has none. */
+/* The address of the calling thread's struct rseq plus 1, 0 if it has none. */
 static inline uint64_t hotpath__rseq(void)
 {
 #if HOTPATH__UNLOADABLE
@@ -340,16 +340,22 @@ static inline uint64_t hotpath__rseq(void)
 	if (hotpath__unlikely(offset == 0))
 		return 0;
 	memcpy(&cpu_id, rseq + 4, 4);
-	return hotpath__unlikely(cpu_id < 0) ? 0 : (uint64_t)(uintptr_t)rseq;
+	return hotpath__unlikely(cpu_id < 0) ? 0 : (uint64_t)(uintptr_t)rseq + 1;
 #else
 	return hotpath__rseq_v1;
 #endif
 }
 
+/* Both addresses are odd where there is one, so that one test tells that there are both. */
+static inline int hotpath__ready(uint64_t rseq, uint64_t slot)
+{
+	return (rseq & slot) != 0;
+}
+
 #define HOTPATH__ADD(operation, operand, value, slow_call)                                        \
 	for (;;) {                                                                                    \
 		uint64_t rseq = hotpath__rseq();                                                          \
-		if (hotpath__likely(rseq != 0)) {                                                         \
+		if (hotpath__likely(hotpath__ready(rseq, slot))) {                                        \
 			HOTPATH__RSEQ_SECTION(operation, operand, value);                                     \
 			return;                                                                               \
 		}                                                                                         \
@@ -374,17 +380,12 @@ static inline __attribute__((always_inline)) void hotpath__sum(uint64_t slot, do
 
 static inline void hotpath_counter_add(hotpath_counter counter, uint64_t n)
 {
-	if (hotpath__likely(counter.slot != 0))
-		hotpath__add(counter.slot, n);
-	else
-		hotpath__refuse_v1();
+	hotpath__add(counter.slot, n);
 }
 
 static inline void hotpath_updowncounter_add(hotpath_updowncounter counter, int64_t n)
 {
-	hotpath_counter same = {counter.slot};
-
-	hotpath_counter_add(same, (uint64_t)n);
+	hotpath__add(counter.slot, (uint64_t)n);
 }
 
 static inline void hotpath_gauge_set(hotpath_gauge gauge, double v)
@@ -1054,7 +1055,7 @@ static inline uint64_t hotpath__fold(struct hotpath__state *s, struct hotpath__i
 static inline uint64_t hotpath__slot(const struct hotpath__state *s, int kind, uint64_t word)
 {
 	return hotpath__address(s->base) + 8 * word +
-		(kind == HOTPATH__GAUGE ? hotpath__shared_offset(s) : hotpath__stripes_offset(s) + s->stripe_size);
+		(kind == HOTPATH__GAUGE ? hotpath__shared_offset(s) : hotpath__stripes_offset(s) + s->stripe_size + 1);
 }
 
 /* Room for a further series. Ordinary ones leave enough for all overflow series. */
@@ -1689,7 +1690,7 @@ static inline int64_t hotpath__id(const struct hotpath__state *s)
 		memset(rseq + 8, 0, 8);
 #else
 		if (cpu_id >= 0)
-			hotpath__rseq_v1 = hotpath__address(rseq);
+			hotpath__rseq_v1 = hotpath__address(rseq) + 1;
 #endif
 		return cpu_id < 0 ? -1 : (int64_t)mm_cid;
 	}
@@ -1698,13 +1699,20 @@ static inline int64_t hotpath__id(const struct hotpath__state *s)
 	return sched_getcpu();
 }
 
-/* How far from stripe 1 to add atomically. Returns 0 if the fast path can be taken now. */
-static inline int hotpath__place(struct hotpath__state *s, uint64_t *distance)
+/* Where to add atomically: NULL for nowhere. Returns 0 if the fast path can be taken now. */
+static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64_t **word)
 {
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
-	uint64_t id = (uint64_t)hotpath__id(s), *ready = s->rseq ? &c->ready : &c->cpu_ready, mask;
+	uint64_t id, *ready, mask;
 
-	*distance = (uint64_t)0 - s->stripe_size;
+	*word = NULL;
+	if (slot == 0)
+		hotpath__refuse_v1();
+	if (slot == 0 || !hotpath__started(s))
+		return 1;
+	*word = (uint64_t *)(uintptr_t)(slot - 1 - s->stripe_size);
+	id = (uint64_t)hotpath__id(s);
+	ready = s->rseq ? &c->ready : &c->cpu_ready;
 	if (hotpath__unlikely(id >= __atomic_load_n(ready, __ATOMIC_ACQUIRE))) {
 		int grown = 0;
 		if ((int64_t)id >= 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
@@ -1717,35 +1725,31 @@ static inline int hotpath__place(struct hotpath__state *s, uint64_t *distance)
 	}
 	if (s->rseq)
 		return 0;
-	*distance = id * s->stripe_size;
+	*word = (uint64_t *)(uintptr_t)(slot - 1 + id * s->stripe_size);
 	return 1;
 }
 
 /* These return 0 to have the fast path tried again. */
 HOTPATH__COLD int hotpath__slow_add_v1(uint64_t slot, uint64_t n)
 {
-	struct hotpath__state *s = &hotpath__state_v1;
-	uint64_t distance;
+	uint64_t *word;
 
-	if (!hotpath__started(s))
-		return 1;
-	if (!hotpath__place(s, &distance))
+	if (!hotpath__place(&hotpath__state_v1, slot, &word))
 		return 0;
-	__atomic_fetch_add((uint64_t *)(uintptr_t)(slot + distance), n, __ATOMIC_RELAXED);
+	if (word)
+		__atomic_fetch_add(word, n, __ATOMIC_RELAXED);
 	return 1;
 }
 
 HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t slot, double v)
 {
-	struct hotpath__state *s = &hotpath__state_v1;
-	uint64_t distance, old, bits, *word;
+	uint64_t old, bits, *word;
 	double sum;
 
-	if (!hotpath__started(s))
-		return 1;
-	if (!hotpath__place(s, &distance))
+	if (!hotpath__place(&hotpath__state_v1, slot, &word))
 		return 0;
-	word = (uint64_t *)(uintptr_t)(slot + distance);
+	if (word == NULL)
+		return 1;
 	old = __atomic_load_n(word, __ATOMIC_RELAXED);
 	do {
 		memcpy(&sum, &old, 8);
