@@ -116,6 +116,41 @@ func TestForkedProcessesCountForThemselves(t *testing.T) {
 	})
 }
 
+func TestSignalHandlersMayFork(t *testing.T) {
+	eachVariant(t, func(t *testing.T, program string) {
+		for _, env := range []string{"", "GLIBC_TUNABLES=glibc.pthread.rseq=0"} {
+			c := startWith(t, []string{env}, program, directory(t), "fork-signals", "100")
+			for _, p := range c.collect().Processes {
+				own := p.Resource["process.pid"] == strconv.Itoa(c.cmd.Process.Pid)
+				if got := p.Counters["fork_signals.counter"]; own && got != 100*200000 {
+					t.Errorf("%s: the process that was forked counted %d", env, got)
+				}
+			}
+			c.finish()
+		}
+	})
+}
+
+func TestForkHandlersMayCountInTheChild(t *testing.T) {
+	dir := directory(t)
+	c := start(t, compilers[0].compile(t, "testdata/exercise.c", "-lm"), dir, "atfork")
+	r := c.collect()
+	if len(r.Processes) != 2 || r.Total("atfork.counter") != 20 {
+		t.Errorf("%d processes counted %d", len(r.Processes), r.Total("atfork.counter"))
+	}
+	c.finish()
+}
+
+func TestSmallStacksSuffice(t *testing.T) {
+	eachVariant(t, func(t *testing.T, program string) {
+		c := start(t, program, directory(t), "stack")
+		if got := c.collect().Total("stack.counter{stack=small}"); got != 2 {
+			t.Errorf("counted %d of 2", got)
+		}
+		c.finish()
+	})
+}
+
 func TestIdleChildDoesNotKeepItsParentAlive(t *testing.T) {
 	dir := directory(t)
 	c := start(t, compilers[0].compile(t, "testdata/exercise.c", "-lm"), dir, "orphan")
@@ -310,6 +345,7 @@ func TestClientsSurviveABadEnvironment(t *testing.T) {
 		"file":              {"HOTPATH_DIR=" + file, "Not a directory"},
 		"symbolic link":     {"HOTPATH_DIR=" + link, "cannot open"},
 		"long path":         {"HOTPATH_DIR=/" + strings.Repeat("a", 300), "File name too long"},
+		"trailing slash":    {"HOTPATH_DIR=" + filepath.Join(directory(t), "new") + "//", "publishing 2 series in /dev/shm/"},
 		"off":               {"HOTPATH_TRANSPORT=off", "HOTPATH_TRANSPORT=off asks"},
 		"unknown transport": {"HOTPATH_TRANSPORT=carrier-pigeon", "knows HOTPATH_TRANSPORT shm and off only"},
 		"bad resource":      {"OTEL_RESOURCE_ATTRIBUTES=a=b,nonsense", "1 refused, the last: OTEL_RESOURCE_ATTRIBUTES"},

@@ -47,7 +47,8 @@
 
 #define HOTPATH_VERSION "0.1.0"
 
-/* Series a process may have before further ones fold into overflow series. */
+/* Series a process may have before further ones fold into overflow series. Of histograms, which take 4 KiB
+ * in each stripe, there is room for about 1,750. */
 #ifndef HOTPATH_SERIES_LIMIT
 #define HOTPATH_SERIES_LIMIT 16384
 #endif
@@ -74,7 +75,7 @@ typedef struct {
 #define HOTPATH_STR(key, value)    hotpath__str((key), (value))
 #define HOTPATH_INT(key, value)    hotpath__int((key), (value))
 #define HOTPATH_DOUBLE(key, value) hotpath__double((key), (value))
-#define HOTPATH_BOOL(key, value)   hotpath__bool((key), (value))
+#define HOTPATH_BOOL(key, value)   hotpath__bool((key), !!(value))
 
 /* Make a series, or find it. name: 1 to 255 bytes, [A-Za-z][A-Za-z0-9_./-]*. unit:
  * UCUM, at most 63 bytes of ASCII, may be NULL. description: may be NULL. At most 64 attributes. What breaks these
@@ -138,7 +139,7 @@ enum {
 	HOTPATH__AREA = 65536, /* the first catalogue byte, and a multiple of every page size in use */
 	HOTPATH__CATALOGUE_SIZE = 8 << 20, HOTPATH__CATALOGUE_SIZE_SMALL = 128 << 10,
 	HOTPATH__SHARED_SIZE = 256 << 10, HOTPATH__SHARED_SIZE_SMALL = 64 << 10,
-	HOTPATH__STRIPE_SHIFT = 22, HOTPATH__STRIPE_SIZE_SMALL = 128 << 10,
+	HOTPATH__STRIPE_SHIFT = 23, HOTPATH__STRIPE_SIZE_SMALL = 128 << 10,
 	HOTPATH__STRIPES_MAX = 1025, HOTPATH__STRIPES_SMALL = 4,
 	HOTPATH__OVERFLOWS = 256, HOTPATH__OVERFLOWS_SMALL = 8, /* instruments with an overflow series of their own */
 	HOTPATH__OVERFLOW_RECORD = 1536, /* more than the record of an overflow series takes */
@@ -192,9 +193,29 @@ struct hotpath__state {
 	uint32_t transport;     /* HOTPATH__W_SHM, _OFF or _TRANSPORT */
 	uint32_t where, error;  /* for hotpath_status */
 	uint32_t guarded;       /* 2: a child will find its page wiped */
+	uint32_t broken;        /* there is no memory for any further series */
+	uint64_t pid;           /* of the process that started last */
 	uint32_t problems;      /* series rejected, the last for: */
 	char problem[160];
 	char path[256], name[48];
+};
+
+struct hotpath__pair { const char *key, *string; uint64_t key_len, bits; int type; };
+
+struct hotpath__identity {
+	const char *name, *unit, *description;
+	uint64_t name_len, unit_len;
+	struct hotpath__pair pairs[HOTPATH__MAX_ATTRIBUTES];
+	uint32_t n_pairs;
+	int kind, overflow;
+};
+
+/* Used with the lock held: stacks may be small, of threads and even more of signal handlers. */
+struct hotpath__scratch {
+	struct hotpath__identity id, without_list;
+	char record[HOTPATH__MAX_RECORD];
+	char executable[4097], unknown[300], text[256], stat[768];
+	uint64_t entries[512];
 };
 
 #define HOTPATH__HIDDEN __attribute__((weak, visibility("hidden")))
@@ -203,16 +224,23 @@ struct hotpath__state {
 /* One of each for an executable or shared library, however many files include this. */
 HOTPATH__HIDDEN union hotpath__ctl_page hotpath__ctl_v1 __attribute__((aligned(HOTPATH__PAGE)));
 HOTPATH__HIDDEN struct hotpath__state hotpath__state_v1;
+HOTPATH__HIDDEN struct hotpath__scratch hotpath__scratch_v1;
 
 /* In a shared library the pointer to the critical section is taken back at once: the kernel reads what it points to at the
  * thread's next preemption, which may come after dlclose. And a thread-local variable would be slow there, or use up what
  * dlopen has of static ones. Such code may be linked with the other kind, so what differs has another name. */
-#if defined(__PIC__) && !defined(__PIE__)
+#if defined(HOTPATH_NO_RSEQ) || !(defined(__x86_64__) || (defined(__aarch64__) && !defined(__AARCH64EB__)))
+#define HOTPATH__UNLOADABLE 0
+#define hotpath__slow_add_v1 hotpath__slow_add_plain_v1
+#define hotpath__slow_sum_v1 hotpath__slow_sum_plain_v1
+#elif defined(__PIC__) && !defined(__PIE__)
+#define HOTPATH__RSEQ 1
 #define HOTPATH__UNLOADABLE 1
 #define HOTPATH__IF_UNLOADABLE(instruction) instruction
 #define hotpath__slow_add_v1 hotpath__slow_add_pic_v1
 #define hotpath__slow_sum_v1 hotpath__slow_sum_pic_v1
 #else
+#define HOTPATH__RSEQ 1
 #define HOTPATH__UNLOADABLE 0
 #define HOTPATH__IF_UNLOADABLE(instruction)
 HOTPATH__HIDDEN __thread uint64_t hotpath__rseq_v1; /* address of the thread's struct rseq plus 1; 0: not known yet, or none */
@@ -240,11 +268,10 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 /* A stripe has one writer at a time because the kernel gives a concurrency id (mm_cid) to one running
  * thread of a process at a time, and restarts the section (linux/rseq.h) if the thread is preempted,
  * migrated or interrupted by a signal between reading the id and the one store that commits. */
-#if !defined(HOTPATH_NO_RSEQ) && defined(__x86_64__)
-#define HOTPATH__RSEQ 1
+#if defined(HOTPATH__RSEQ) && defined(__x86_64__)
 #define HOTPATH__RSEQ_SECTION(operation, operand, value)                                          \
 	__asm__ goto volatile(                                                                        \
-		".pushsection __rseq_cs, \"aw\"\n\t"                                                      \
+		".pushsection __rseq_cs, \"aw?\"\n\t" /* ?: in the function's COMDAT group, if it has one */ \
 		".balign 32\n"                                                                            \
 		"77:\n\t"                                                                                 \
 		".long 0, 0\n\t"                                                                          \
@@ -256,11 +283,11 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		"movl 24-1(%[rseq]), %%eax\n\t" /* mm_cid */                                              \
 		"cmpq %[ready], %%rax\n\t"                                                                \
 		"jae %l[slow]\n\t"                                                                        \
-		"shlq $22, %%rax\n\t" /* HOTPATH__STRIPE_SHIFT */                                         \
+		"shlq $23, %%rax\n\t" /* HOTPATH__STRIPE_SHIFT */                                         \
 		operation                                                                                 \
 		"72:\n\t"                                                                                 \
 		HOTPATH__IF_UNLOADABLE("movq $0, 8-1(%[rseq])\n\t")                                       \
-		".pushsection __rseq_failure, \"ax\"\n\t"                                                 \
+		".pushsection __rseq_failure, \"ax?\"\n\t"                                                \
 		".byte 0x0f, 0xb9, 0x3d\n\t" /* ud1, its operand the signature */                         \
 		".long 0x53053053\n"                                                                      \
 		"73:\n\t"                                                                                 \
@@ -285,11 +312,10 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 #endif
 #define HOTPATH__RSEQ_SUM_OPERAND "x"
 
-#elif !defined(HOTPATH_NO_RSEQ) && defined(__aarch64__) && !defined(__AARCH64EB__)
-#define HOTPATH__RSEQ 1
+#elif defined(HOTPATH__RSEQ)
 #define HOTPATH__RSEQ_SECTION(operation, operand, value)                                          \
 	__asm__ goto volatile(                                                                        \
-		".pushsection __rseq_cs, \"aw\"\n\t"                                                      \
+		".pushsection __rseq_cs, \"aw?\"\n\t" /* ?: in the function's COMDAT group, if it has one */ \
 		".balign 32\n"                                                                            \
 		"77:\n\t"                                                                                 \
 		".long 0, 0\n\t"                                                                          \
@@ -303,11 +329,11 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		"ldr x17, %[ready]\n\t"                                                                   \
 		"cmp x16, x17\n\t"                                                                        \
 		"b.hs %l[slow]\n\t"                                                                       \
-		"add x16, %[slot], x16, lsl #22\n\t"                                                      \
+		"add x16, %[slot], x16, lsl #23\n\t"                                                      \
 		operation                                                                                 \
 		"72:\n\t"                                                                                 \
 		HOTPATH__IF_UNLOADABLE("stur xzr, [%[rseq], #8-1]\n\t")                                   \
-		".pushsection __rseq_failure, \"ax\"\n\t"                                                 \
+		".pushsection __rseq_failure, \"ax?\"\n\t"                                                \
 		".inst 0xd428bc00\n" /* brk, the signature */                                             \
 		"73:\n\t"                                                                                 \
 		"b %l[again]\n\t"                                                                         \
@@ -365,7 +391,7 @@ static inline int hotpath__ready(uint64_t rseq, uint64_t slot)
 	again:;                                                                                       \
 	}
 #else
-#define HOTPATH__ADD(operation, operand, value, slow_call) (void)(slow_call);
+#define HOTPATH__ADD(operation, operand, value, slow_call) while (!(slow_call)) {}
 #endif
 
 static inline __attribute__((always_inline)) void hotpath__add(uint64_t slot, uint64_t n)
@@ -415,17 +441,17 @@ static inline void hotpath_histogram_record(hotpath_histogram histogram, double 
 	uint64_t bits, bucket;
 
 	memcpy(&bits, &v, sizeof bits);
-	if (hotpath__unlikely(bits - low - 1 >= high - low)) { /* not in (2^-30, 2^34] */
-		if (!(v >= 0) || bits >> 52 == 0x7ff || histogram.slot == 0) {
+	if (hotpath__unlikely(bits - low - 1 >= high - low)) { /* not in (2^-30, 2^34]; by the bits, which -ffast-math keeps */
+		if ((bits >= UINT64_C(0x7ff) << 52 && bits != UINT64_C(1) << 63) || histogram.slot == 0) {
 			hotpath__refuse_v1();
 			return;
 		}
-		if (v == 0) {
+		if (bits << 1 == 0) {
 			hotpath__add(histogram.slot + 8 * HOTPATH__HISTOGRAM_ZERO, 1);
 			return;
 		}
 		hotpath__add(histogram.slot + 8 * HOTPATH__HISTOGRAM_CLAMPED, 1);
-		bits = v < 1 ? low + 1 : high;
+		bits = bits <= low ? low + 1 : high;
 	} else if (hotpath__unlikely(histogram.slot == 0)) {
 		hotpath__refuse_v1();
 		return;
@@ -583,7 +609,7 @@ static inline void hotpath__geometry(struct hotpath__state *s, int small_)
 	if (s->stripe_count > most)
 		s->stripe_count = most;
 	s->total = hotpath__stripes_offset(s) + s->stripe_count * s->stripe_size;
-	s->small_ = small_ != 0;
+	s->small_ = (uint32_t)(small_ != 0);
 }
 
 /* Make [from, to) of an area usable, in whole pages: an error now, where the first store would be a SIGBUS. Most of
@@ -613,18 +639,20 @@ static inline void hotpath__detach(struct hotpath__state *s)
 {
 	uint64_t used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), i, from;
 	char *area = s->base + HOTPATH__AREA;
+	int done;
 
 	from = hotpath__whole_pages(s, s->catalogue_reserved);
-	hotpath__map(area + from, s->catalogue_size - from, -1);
+	done = from == s->catalogue_size || hotpath__map(area + from, s->catalogue_size - from, -1) != NULL;
 	area = s->base + hotpath__shared_offset(s);
 	from = hotpath__whole_pages(s, 8 * s->shared_reserved);
-	hotpath__map(area + from, s->shared_size - from, -1);
+	done = done && (from == s->shared_size || hotpath__map(area + from, s->shared_size - from, -1) != NULL);
 	from = hotpath__whole_pages(s, 8 * s->words_reserved);
-	for (i = 0; i < used; i++) {
+	for (i = 0; i < used && done && from < s->stripe_size; i++) {
 		area = s->base + hotpath__stripes_offset(s) + i * s->stripe_size;
-		hotpath__map(area + from, s->stripe_size - from, -1);
+		done = hotpath__map(area + from, s->stripe_size - from, -1) != NULL;
 	}
 	s->detached = 1;
+	s->broken = (uint32_t)!done;
 }
 
 static inline long hotpath__reserve_catalogue(struct hotpath__state *s, uint64_t bytes)
@@ -675,7 +703,7 @@ static inline int hotpath__grow(struct hotpath__state *s, struct hotpath__ctl *c
 	for (i = *used; i <= n; i++) {
 		if (i >= s->stripe_count || s->detached ||
 			hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 0, 8 * s->words_reserved,
-				s->placed) != 0) {
+				s->placed != 0) != 0) {
 			__atomic_store_n(&c->full, 1, __ATOMIC_RELAXED);
 			return 0;
 		}
@@ -758,12 +786,12 @@ static inline uint64_t hotpath__random(void)
 
 static inline void hotpath__instance(uint64_t instance[2], uint64_t pid)
 {
-	char text[256], stat[768], *at = text, *field;
+	char *text = hotpath__scratch_v1.text, *stat = hotpath__scratch_v1.stat, *at = text, *field;
 	struct hotpath__statx ns, exe;
 	int64_t n = hotpath__read_file("/proc/sys/kernel/random/boot_id", text, 64);
 	int i;
 
-	if (n > 0 && hotpath__read_file("/proc/self/stat", stat, sizeof stat) > 0 && (field = strrchr(stat, ')')) != NULL &&
+	if (n > 0 && hotpath__read_file("/proc/self/stat", stat, sizeof hotpath__scratch_v1.stat) > 0 && (field = strrchr(stat, ')')) != NULL &&
 		hotpath__stat(HOTPATH__AT_FDCWD, "/proc/self/ns/pid", &ns) && hotpath__stat(HOTPATH__AT_FDCWD, "/proc/self/exe", &exe)) {
 		for (at += n; at > text && at[-1] == '\n'; at--)
 			;
@@ -789,16 +817,6 @@ static inline void hotpath__instance(uint64_t instance[2], uint64_t pid)
 }
 
 /* ---- Catalogue ------------------------------------------------------------ */
-
-struct hotpath__pair { const char *key, *string; uint64_t key_len, bits; int type; };
-
-struct hotpath__identity {
-	const char *name, *unit, *description;
-	uint64_t name_len, unit_len;
-	struct hotpath__pair pairs[HOTPATH__MAX_ATTRIBUTES];
-	uint32_t n_pairs;
-	int kind, overflow;
-};
 
 /* The length of the well-formed UTF-8 sequence at text, 0 if there is none. */
 static inline unsigned hotpath__sequence(const char *text)
@@ -1076,21 +1094,22 @@ static inline int hotpath__room(const struct hotpath__state *s, const struct hot
 		s->next_shared + 1 + spare <= s->shared_size / 8;
 }
 
+/* Reserve, with private memory where the shared kind has run out. */
+static inline int hotpath__make_room(struct hotpath__state *s, long (*reserve)(struct hotpath__state *, uint64_t), uint64_t to)
+{
+	if (reserve(s, to) == 0)
+		return 1;
+	hotpath__detach(s);
+	return !s->broken && reserve(s, to) == 0;
+}
+
 static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath__identity *id)
 {
 	uint64_t bound = hotpath__record_bound(id), words = id->kind == HOTPATH__HISTOGRAM ? HOTPATH__HISTOGRAM_WORDS : 1;
 	uint64_t slot, size, hash;
 	uint32_t *by_identity, *by_name;
-	char *record = s->base + HOTPATH__AREA + s->catalogue_end;
+	char *record = hotpath__scratch_v1.record;
 
-	/* The candidate is written where it would stand, and compared from there. */
-	if (s->catalogue_end + bound > s->catalogue_size)
-		return id->overflow < 2 ? hotpath__fold(s, id) : 0;
-	if (hotpath__reserve_catalogue(s, s->catalogue_end + bound) != 0) {
-		hotpath__detach(s);
-		if (hotpath__reserve_catalogue(s, s->catalogue_end + bound) != 0)
-			return 0;
-	}
 	size = hotpath__record(record, id);
 	hash = hotpath__fnv((uint64_t)id->kind, id->name, id->name_len);
 	by_name = hotpath__find(s, s->names, hotpath__fnv(0, id->name, id->name_len), record, hotpath__same_name);
@@ -1104,27 +1123,26 @@ static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath_
 		memcpy(&slot, s->base + HOTPATH__AREA + *by_identity + HOTPATH__RECORD_SLOT, 8);
 		return hotpath__slot(s, id->kind, slot);
 	}
+	if (s->broken)
+		return 0;
 	if (!hotpath__room(s, id, bound, words))
 		return id->overflow < 2 ? hotpath__fold(s, id) : 0;
 
+	if (!hotpath__make_room(s, hotpath__reserve_catalogue, s->catalogue_end + size))
+		return 0;
 	if (id->kind == HOTPATH__GAUGE) {
 		slot = s->next_shared++;
-		if (hotpath__reserve_shared(s, s->next_shared) != 0) {
-			hotpath__detach(s);
-			if (hotpath__reserve_shared(s, s->next_shared) != 0)
-				return 0;
-		}
+		if (!hotpath__make_room(s, hotpath__reserve_shared, s->next_shared))
+			return 0;
 		__atomic_store_n(HOTPATH__FIELD(s->base, hotpath__shared_offset(s) + 8 * slot), UINT64_MAX, __ATOMIC_RELAXED);
 	} else {
 		slot = words == 1 ? s->next_word : hotpath__pad(s->next_word);
 		s->next_word = slot + words;
-		if (hotpath__reserve_words(s, s->next_word) != 0) {
-			hotpath__detach(s);
-			if (hotpath__reserve_words(s, s->next_word) != 0)
-				return 0;
-		}
+		if (!hotpath__make_room(s, hotpath__reserve_words, s->next_word))
+			return 0;
 	}
 	memcpy(record + HOTPATH__RECORD_SLOT, &slot, 8);
+	memcpy(s->base + HOTPATH__AREA + s->catalogue_end, record, (size_t)size);
 	if (id->overflow)
 		s->overflows++;
 	else
@@ -1208,46 +1226,49 @@ static inline int hotpath__resource_list(struct hotpath__identity *id, char *lis
 static inline void hotpath__resource(struct hotpath__state *s, char *record)
 {
 	static const char service_name[] = "service.name", executable_name[] = "process.executable.name";
-	struct hotpath__identity id;
+	struct hotpath__scratch *scratch = &hotpath__scratch_v1;
+	struct hotpath__identity *id = &scratch->id;
 	struct hotpath__pair pair = {service_name, NULL, sizeof service_name - 1, 0, HOTPATH__TYPE_STRING};
 	const char *list = getenv("OTEL_RESOURCE_ATTRIBUTES"), *service = getenv("OTEL_SERVICE_NAME");
-	char path[4097], unknown[300], *executable = path, *copy = NULL;
+	char *executable = scratch->executable, *copy = NULL;
 	uint64_t size;
 	long n;
 
-	n = hotpath__sys(SYS_readlinkat, HOTPATH__AT_FDCWD, hotpath__address("/proc/self/exe"), hotpath__address(path), sizeof path - 1, 0, 0);
-	path[n > 0 ? n : 0] = 0;
-	if (strrchr(path, '/'))
-		executable = strrchr(path, '/') + 1;
+	n = hotpath__sys(SYS_readlinkat, HOTPATH__AT_FDCWD, hotpath__address("/proc/self/exe"), hotpath__address(executable),
+		sizeof scratch->executable - 1, 0, 0);
+	executable[n > 0 ? n : 0] = 0;
+	if (strrchr(executable, '/'))
+		executable = strrchr(executable, '/') + 1;
 	if (strlen(executable) > 10 && strcmp(executable + strlen(executable) - 10, " (deleted)") == 0)
 		executable[strlen(executable) - 10] = 0;
-	snprintf(unknown, sizeof unknown, *executable ? "unknown_service:%.255s" : "unknown_service", executable);
+	snprintf(scratch->unknown, sizeof scratch->unknown, *executable ? "unknown_service:%.255s" : "unknown_service", executable);
 
-	memset(&id, 0, sizeof id);
-	id.name = id.unit = id.description = "";
-	id.kind = HOTPATH__RESOURCE;
-	pair.string = unknown;
-	hotpath__pair_add(&id, pair);
+	memset(id, 0, sizeof *id);
+	id->name = id->unit = id->description = "";
+	id->kind = HOTPATH__RESOURCE;
+	pair.string = scratch->unknown;
+	hotpath__pair_add(id, pair);
 	if (list && *list) {
-		struct hotpath__identity before = id;
+		scratch->without_list = *id;
 		copy = hotpath__allocate(strlen(list) + 1);
-		if (copy == NULL || !hotpath__resource_list(&id, strcpy(copy, list))) {
-			id = before;
+		if (copy == NULL || !hotpath__resource_list(id, strcpy(copy, list))) {
+			*id = scratch->without_list;
 			hotpath__problem(s, "OTEL_RESOURCE_ATTRIBUTES is not a list of key=value and was left out", list);
 		}
 	}
 	if (service && *service) {
 		pair.string = service;
-		hotpath__pair_add(&id, pair);
+		hotpath__pair_add(id, pair);
 	}
 	if (*executable) {
 		pair.key = executable_name;
 		pair.key_len = sizeof executable_name - 1;
 		pair.string = executable;
-		hotpath__pair_add(&id, pair);
+		hotpath__pair_add(id, pair);
 	}
-	size = hotpath__record_bound(&id);
-	s->catalogue_end = size <= s->catalogue_size / 2 && hotpath__reserve(s, record, 0, size, s->placed) == 0 ? hotpath__record(record, &id) : 0;
+	size = hotpath__record_bound(id);
+	s->catalogue_end = size <= s->catalogue_size / 2 && hotpath__reserve(s, record, 0, size, s->placed != 0) == 0 ?
+		hotpath__record(record, id) : 0;
 	if (copy)
 		hotpath__unmap(copy, strlen(list) + 1);
 }
@@ -1289,15 +1310,15 @@ static inline long hotpath__open_directory(struct hotpath__state *s)
  * into a directory with many entries. */
 static inline int hotpath__directory_has_room(struct hotpath__state *s, int dir)
 {
-	uint64_t fs[15], entries[192]; /* struct statfs; struct linux_dirent64 ...: little, it may be a signal's stack */
+	uint64_t fs[15], *entries = hotpath__scratch_v1.entries; /* struct statfs; struct linux_dirent64 ... */
 	long n, count = 0;
 
 	if (hotpath__sys(SYS_fstatfs, dir, hotpath__address(fs), 0, 0, 0, 0) != 0 ||
-		(fs[0] == HOTPATH__TMPFS_MAGIC ? fs[4] < fs[2] / 4 : fs[4] < (64 << 20) / fs[1])) {
+		(fs[0] == HOTPATH__TMPFS_MAGIC ? fs[4] < fs[2] / 4 : fs[4] * fs[1] < 64 << 20)) {
 		hotpath__refuse_to_publish(s, HOTPATH__W_FULL, 0);
 		return 0;
 	}
-	while ((n = hotpath__sys(SYS_getdents64, dir, hotpath__address(entries), sizeof entries, 0, 0, 0)) > 0) {
+	while ((n = hotpath__sys(SYS_getdents64, dir, hotpath__address(entries), sizeof hotpath__scratch_v1.entries, 0, 0, 0)) > 0) {
 		char *entry = (char *)entries;
 		while (entry < (char *)entries + n) {
 			uint16_t size;
@@ -1414,6 +1435,35 @@ static inline long hotpath__fill(struct hotpath__state *s, char *m, const char *
 	return 0;
 }
 
+/* Stripes that were in use before a fork stay accessible after it: the fork may have come, from a signal handler, between
+ * the choice of a stripe and an atomic add to it. */
+static inline long hotpath__keep_stripes(const struct hotpath__state *s, uint64_t used)
+{
+	uint64_t i;
+	long err = 0;
+
+	for (i = 1; i < used && err == 0; i++)
+		err = hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 0, 8 * s->words_reserved, 0);
+	return err;
+}
+
+/* Map a child's segment, which is filled, to where the handles point. */
+static inline long hotpath__inherit(struct hotpath__state *s, int fd)
+{
+	uint64_t used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED);
+	long err = hotpath__map(s->base, s->total, fd) ? 0 : -ENOMEM;
+
+	if (err == 0)
+		err = hotpath__reserve(s, s->base, 0, HOTPATH__HEADER_SIZE, 1);
+	if (err == 0)
+		err = hotpath__reserve(s, s->base + HOTPATH__AREA, 0, s->catalogue_reserved, 1);
+	if (err == 0)
+		err = hotpath__reserve(s, s->base + hotpath__shared_offset(s), 0, 8 * s->shared_reserved, 1);
+	if (err == 0)
+		err = hotpath__reserve(s, s->base + hotpath__stripes_offset(s), 0, 8 * s->words_reserved, 1);
+	return err ? err : hotpath__keep_stripes(s, used);
+}
+
 /* Make a segment and give it a name. The mapping goes to s->base, or becomes it. */
 static inline int hotpath__publish(struct hotpath__state *s)
 {
@@ -1438,21 +1488,16 @@ static inline int hotpath__publish(struct hotpath__state *s)
 			hotpath__refuse_to_publish(s, HOTPATH__W_MAP, -ENOMEM);
 		} else if ((err = hotpath__fill(s, m, s->base ? s->base + HOTPATH__AREA : NULL, 1, id)) != 0) {
 			hotpath__refuse_to_publish(s, HOTPATH__W_RESERVE, err);
+		} else if (s->base && hotpath__inherit(s, (int)fd) != 0) {
+			hotpath__refuse_to_publish(s, HOTPATH__W_MAP, -ENOMEM);
 		} else if ((err = hotpath__link((int)fd, (int)dir, name)) != 0) {
 			hotpath__refuse_to_publish(s, HOTPATH__W_LINK, err);
-		} else if (s->base == NULL) {
-			s->base = m;
-			s->where = HOTPATH__W_SHM;
-		} else { /* the same pages once more, where the handles point */
-			hotpath__map(s->base, s->total, (int)fd);
-			hotpath__reserve(s, s->base, 0, HOTPATH__HEADER_SIZE, 1);
-			hotpath__reserve(s, s->base + HOTPATH__AREA, 0, s->catalogue_reserved, 1);
-			hotpath__reserve(s, s->base + hotpath__shared_offset(s), 0, 8 * s->shared_reserved, 1);
-			hotpath__reserve(s, s->base + hotpath__stripes_offset(s), 0, 8 * s->words_reserved, 1);
-			hotpath__unmap(m, s->total);
+		} else {
 			s->where = HOTPATH__W_SHM;
 		}
-		if (s->where != HOTPATH__W_SHM && m)
+		if (s->where == HOTPATH__W_SHM && s->base == NULL)
+			s->base = m;
+		else if (m)
 			hotpath__unmap(m, s->total);
 		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0); /* the mapping keeps the lock */
 	}
@@ -1464,9 +1509,10 @@ static inline int hotpath__publish(struct hotpath__state *s)
 static inline int hotpath__privatise(struct hotpath__state *s)
 {
 	char *copy = NULL, *m;
-	uint64_t size = hotpath__whole_pages(s, s->catalogue_end);
+	uint64_t size = hotpath__whole_pages(s, s->catalogue_end), used = 0;
 
 	if (s->base) {
+		used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED);
 		copy = hotpath__allocate(size);
 		if (copy == NULL)
 			return 0;
@@ -1482,7 +1528,7 @@ static inline int hotpath__privatise(struct hotpath__state *s)
 	s->base = m;
 	if (copy)
 		hotpath__unmap(copy, size);
-	return 1;
+	return hotpath__keep_stripes(s, used) == 0;
 }
 
 /* What the environment asks for, read once. */
@@ -1495,7 +1541,19 @@ static inline void hotpath__configure(struct hotpath__state *s)
 
 	if (getauxval(AT_SECURE)) /* a setuid program's files go where its owner expects them */
 		directory = NULL;
-	n = snprintf(s->path, sizeof s->path, "%s", directory && *directory ? directory : "/dev/shm/hotpath");
+	if (directory == NULL || *directory == 0)
+		directory = "/dev/shm/hotpath";
+	n = 0;
+	if (*directory != '/') { /* children may have another working directory */
+		n = (int)hotpath__sys(SYS_getcwd, hotpath__address(s->path), sizeof s->path - 1, 0, 0, 0, 0);
+		if (n > 0)
+			s->path[n - 1] = '/';
+		else
+			n = 0;
+	}
+	n += snprintf(s->path + n, sizeof s->path - (size_t)n, "%s", directory);
+	while (n > 1 && n < (int)sizeof s->path && s->path[n - 1] == '/')
+		s->path[--n] = 0;
 	while (transport && i < 6 && strcmp(transport, transports[i]) != 0)
 		i++;
 	s->transport = i < 2 ? HOTPATH__W_SHM : i == 2 ? HOTPATH__W_OFF : HOTPATH__W_TRANSPORT;
@@ -1538,6 +1596,7 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 		s->where = HOTPATH__W_NOMEM;
 		return 0;
 	}
+	s->pid = (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	s->where = s->transport;
 	published = s->transport == HOTPATH__W_SHM && hotpath__publish(s);
 	if (!published && (s->base == NULL || s->placed) && !hotpath__privatise(s)) {
@@ -1559,12 +1618,17 @@ HOTPATH__COLD void hotpath__forked_v1(void)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
 
+	if (hotpath__ctl_v1.ctl.started && s->pid == (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0))
+		return; /* another handler has counted in this child already */
 	memset(&hotpath__ctl_v1.ctl, 0, sizeof hotpath__ctl_v1.ctl); /* where the kernel did not */
-	if (s->base && s->placed && s->where != HOTPATH__W_CLOSED)
+	if (s->base == NULL || s->where == HOTPATH__W_CLOSED)
+		return;
+	if (s->placed)
 		hotpath__privatise(s);
+	s->where = HOTPATH__W_NOWHERE;
 }
 
-#if HOTPATH__UNLOADABLE
+#if defined(__PIC__) && !defined(__PIE__)
 /* At dlclose the mapping stays, with its counts, until the process ends; but nobody is left to keep a child out of it. */
 HOTPATH__COLD __attribute__((destructor)) void hotpath__unload_v1(void)
 {
@@ -1636,23 +1700,25 @@ HOTPATH__COLD uint64_t hotpath__new_v1(int kind, const char *name, const char *u
 	const hotpath_attr *attrs, size_t n_attrs)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
-	struct hotpath__identity id;
-	const char *problem;
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	struct hotpath__identity *id = &hotpath__scratch_v1.id;
+	const char *problem;
 	uint64_t mask, slot = 0;
+	int saved = errno;
 
 	hotpath__guard(s);
 	hotpath__lock(c, &mask);
 	if (c->started || hotpath__start(s, c)) {
-		problem = hotpath__identify(&id, kind, name, unit, description, attrs, n_attrs);
+		problem = hotpath__identify(id, kind, name, unit, description, attrs, n_attrs);
 		if (problem)
 			hotpath__problem(s, problem, name);
 		else
-			slot = hotpath__series(s, &id);
+			slot = hotpath__series(s, id);
 		if (slot == 0)
 			__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_REJECTED), 1, __ATOMIC_RELAXED);
 	}
 	hotpath__unlock(c, &mask);
+	errno = saved;
 	return slot;
 }
 
@@ -1711,17 +1777,22 @@ static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64
 	if (slot == 0 || !hotpath__started(s))
 		return 1;
 	*word = (uint64_t *)(uintptr_t)(slot - 1 - s->stripe_size);
+#ifndef HOTPATH__RSEQ
+	if (s->rseq) /* the stripes belong to code that was compiled with rseq */
+		return 1;
+#endif
 	id = (uint64_t)hotpath__id(s);
 	ready = s->rseq ? &c->ready : &c->cpu_ready;
 	if (hotpath__unlikely(id >= __atomic_load_n(ready, __ATOMIC_ACQUIRE))) {
 		int grown = 0;
 		if ((int64_t)id >= 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
 			hotpath__lock(c, &mask);
-			grown = hotpath__grow(s, c, id + 1);
+			if (c->started)
+				grown = hotpath__grow(s, c, id + 1);
 			hotpath__unlock(c, &mask);
 		}
 		if (!grown)
-			return 1;
+			return __atomic_load_n(&c->started, __ATOMIC_RELAXED) != 0; /* 0: a signal handler has forked meanwhile */
 	}
 	if (s->rseq)
 		return 0;

@@ -31,7 +31,7 @@ func fleet() ([]*emit.Process, [][]*emit.Series) {
 
 func BenchmarkFold(b *testing.B) {
 	f := NewFold(nowhere{}, 100, 100)
-	run(b, f, f.Begin, f.End, f.Commit)
+	run(b, f, func() { f.Begin(1) }, f.End, f.Commit)
 }
 
 func BenchmarkDelta(b *testing.B) {

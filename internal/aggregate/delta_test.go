@@ -96,6 +96,16 @@ func TestDelta(t *testing.T) {
 			},
 		},
 		{
+			name:      "a process that turns unreadable while it lives ends its levels and is forgotten",
+			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 10)},
+			steps: []step{
+				{given: "a requests=5 latency=2 queue=3 heat=20", want: "shop[10-10] requests=5 latency=2 queue=3 heat=20"},
+				{given: "a gone requests latency queue heat", want: "shop gone queue heat", refused: true},
+				{given: "a gone requests latency queue heat", want: "shop gone queue heat"},
+				{given: "b requests=7 queue=3", want: "shop[10-10] requests=7 queue=3"},
+			},
+		},
+		{
 			name:      "an interval ends when the values were right",
 			processes: map[string]*emit.Process{"a": timed},
 			steps: []step{
@@ -150,7 +160,7 @@ func TestDeltaOfFold(t *testing.T) {
 		d := NewDelta(next, 100)
 		f := NewFold(d, 0, 100)
 		joined = both{f, d}
-		return joined, func(now int64) { f.Begin(); d.Begin(now) }, f.End
+		return joined, func(now int64) { f.Begin(now); d.Begin(now) }, f.End
 	}, []step{
 		{given: "a requests=5 | c requests=9", want: "shop/7[10-10] requests=5"},
 		{given: "a final requests=6 | b requests=2 | c requests=9", want: "shop/7[10-110] requests=3", refused: true},
@@ -162,4 +172,20 @@ func TestDeltaOfFold(t *testing.T) {
 	require.Empty(t, joined.services)
 	require.Empty(t, joined.delta.processes)
 	require.Empty(t, joined.delta.counters)
+}
+
+func TestDeltaOfFoldForgetsAServiceWhoseLastSeriesEndedBeforeItsLastProcess(t *testing.T) {
+	var joined both
+	play(t, map[string]*emit.Process{"a": process("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+		d := NewDelta(next, 100)
+		f := NewFold(d, 10, 100)
+		joined = both{f, d}
+		return joined, func(now int64) { f.Begin(now); d.Begin(now) }, f.End
+	}, []step{
+		{given: "a queue=5", want: "shop/7[10-10] queue=5"},
+		{given: "a final queue=5", want: "shop/7 gone queue"},
+		{given: "a gone queue", want: ""},
+	})
+	require.Empty(t, joined.services)
+	require.Empty(t, joined.delta.processes)
 }

@@ -20,7 +20,8 @@ import (
 // [emit.Process.Seen] says that an earlier run of the collector may have
 // delivered it: then that is a baseline, and only what comes on top counts.
 // A service starts when the first of its processes did, or for those with a baseline when Fold did,
-// as far as that is known when it is first delivered; later it stays.
+// as far as that is known when it is first delivered; later it stays. What begins after something ended, a
+// service or a series of one, starts no earlier than that end, which may have been its own: a total never falls under one start.
 //
 // Running totals need no rollback: a batch that was refused is part of the next.
 // Only the end of a series waits for Commit.
@@ -28,6 +29,8 @@ type Fold struct {
 	next    emit.Sink
 	started int64 // UNIX nanoseconds
 	limit   int
+	now     int64
+	ended   int64 // when the last batch was that ended a series and was accepted
 
 	members  map[*emit.Process]*member
 	services map[string]*service // by identity
@@ -54,8 +57,9 @@ func NewFold(next emit.Sink, limit int, started int64) *Fold {
 	}
 }
 
-// Begin starts a batch.
-func (f *Fold) Begin() {
+// Begin starts a batch that is collected at a time in UNIX nanoseconds.
+func (f *Fold) Begin(now int64) {
+	f.now = now
 	f.batch++
 	f.member = nil
 	f.ending = f.ending[:0]
@@ -63,6 +67,9 @@ func (f *Fold) Begin() {
 
 // Commit forgets the series whose end was accepted.
 func (f *Fold) Commit() {
+	if len(f.ending) > 0 {
+		f.ended = f.now
+	}
 	for _, t := range f.ending {
 		f.retired.remove(t)
 		t.service.drop(t)

@@ -87,7 +87,7 @@ func TestFold(t *testing.T) {
 				{given: "a requests=1 queue=5", want: "shop/7[10] requests=1 queue=5"},
 				{given: "a final requests=2 queue=5", want: "shop/7[10] requests=2 | shop/7 gone queue"},
 				{given: "a gone requests queue", want: "shop/7[10] requests=2"},
-				{given: "b queue=1", want: "shop/7[10] requests=2 queue=1"},
+				{given: "b queue=1", want: "shop/7[10] requests=2 queue@120=1"},
 			},
 		},
 		{
@@ -197,6 +197,93 @@ func TestFold(t *testing.T) {
 				{given: "c requests=1", want: "cron/7[20] requests=2 | shop/7[145] requests=1"},
 			},
 		},
+		{
+			name:  "a series that comes back after its end starts after it",
+			limit: 1,
+			processes: map[string]*emit.Process{
+				"a": process("shop", 7, 10), "b": process("shop", 7, 11), "c": process("shop", 7, 12), "d": process("shop", 7, 13),
+			},
+			steps: []step{
+				{
+					given: "a requests:a=1000 latency=9 | b requests:b=2 | c",
+					want:  "shop/7[10] requests:a=1000 requests:b=2 latency=9",
+				},
+				{
+					given: "a gone requests:a latency | b requests:b=2 | c latency=1",
+					want:  "shop/7[10] requests:a=1000 requests:b=2 latency=10",
+				},
+				{
+					given: "b gone requests:b | c latency=1",
+					want:  "shop/7[10] requests:b=2 latency=10 | shop/7 gone requests:a",
+				},
+				{
+					given:   "d requests:a=5 | c latency=1",
+					want:    "shop/7[10] requests:b=2 requests:a@130=5 latency=10",
+					refused: true,
+				},
+				{
+					given: "d requests:a=6 | c latency=2",
+					want:  "shop/7[10] requests:b=2 requests:a@130=6 latency=11",
+				},
+				{
+					given: "d gone requests:a | c latency=2",
+					want:  "shop/7[10] requests:a@130=6 latency=11 | shop/7 gone requests:b",
+				},
+				{
+					given: "c gone latency",
+					want:  "shop/7[10] latency=11 | shop/7 gone requests:a@130",
+				},
+			},
+		},
+		{
+			name:  "a service that begins anew starts after its end, whenever its processes did",
+			limit: 1,
+			processes: map[string]*emit.Process{
+				"a": process("shop", 7, 10), "b": process("cron", 7, 20), "c": process("shop", 7, 11), "d": seen(process("shop", 7, 12)),
+			},
+			steps: []step{
+				{given: "a requests=1000 | b requests=2", want: "shop/7[10] requests=1000 | cron/7[20] requests=2"},
+				{given: "a gone requests | b requests=2", want: "shop/7[10] requests=1000 | cron/7[20] requests=2"},
+				{given: "b gone requests", want: "shop/7 gone requests | cron/7[20] requests=2"},
+				{given: "d requests=5", want: "cron/7[20] requests=2 | shop/7[130] requests=0"},
+				{given: "c requests=1 | d requests=5", want: "cron/7[20] requests=2 | shop/7[130] requests=1"},
+			},
+		},
+		{
+			name:      "an end that was refused moves no start",
+			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 11)},
+			steps: []step{
+				{given: "a queue=5 requests=1", want: "shop/7[10] queue=5 requests=1"},
+				{given: "a final queue=5 requests=1", want: "shop/7[10] requests=1 | shop/7 gone queue", refused: true},
+				{given: "b queue=1 bytes=2", want: "shop/7[10] queue=1 requests=1 bytes=2"},
+			},
+		},
+		{
+			name:      "a process that turns unreadable while it lives leaves its totals and ends its levels",
+			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 11)},
+			steps: []step{
+				{
+					given: "a requests=5 latency=2 queue=3 heat=1 | b requests=1 queue=1",
+					want:  "shop/7[10] requests=6 latency=2 queue=4 heat=1",
+				},
+				{
+					given:   "a gone requests latency queue heat | b requests=2 queue=1",
+					want:    "shop/7[10] requests=7 latency=2 queue=1 | shop/7 gone heat",
+					refused: true,
+				},
+				{
+					given: "a gone requests latency queue heat | b requests=3 queue=1",
+					want:  "shop/7[10] requests=8 latency=2 queue=1 | shop/7 gone heat",
+				},
+				{given: "b requests=3 queue=2", want: "shop/7[10] requests=8 latency=2 queue=2"},
+				{given: "b gone requests queue", want: "shop/7[10] requests=8 latency=2 | shop/7 gone queue"},
+			},
+		},
+		{
+			name:      "a process that was never seen alive and is gone adds nothing",
+			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			steps:     []step{{given: "a gone requests queue", want: ""}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,7 +294,7 @@ func TestFold(t *testing.T) {
 			var f *Fold
 			play(t, tt.processes, func(next emit.Sink) (stage, func(int64), func()) {
 				f = NewFold(next, limit, 100)
-				return f, func(int64) { f.Begin() }, f.End
+				return f, f.Begin, f.End
 			}, tt.steps)
 			require.LessOrEqual(t, f.retired.len, limit)
 		})
@@ -218,18 +305,20 @@ func TestFold(t *testing.T) {
 func TestFoldForgetsProcesses(t *testing.T) {
 	s := &scene{processes: map[string]*emit.Process{}, series: map[string]*emit.Series{}}
 	f := NewFold(s, 10, 100)
+	var now int64
 	for i := range 1000 {
 		name := fmt.Sprint(i)
 		s.processes[name] = process("shop", 7, int64(i+1))
 		for _, given := range []string{name + " requests=1 queue=1", name + " final requests=2 queue=1", name + " gone requests queue"} {
-			f.Begin()
+			now++
+			f.Begin(now)
 			s.hand(t, f, given)
 			f.End()
 			f.Commit()
 		}
 	}
 	s.said = nil
-	f.Begin()
+	f.Begin(now + 1)
 	f.End()
 	require.Equal(t, "shop/7[1] requests=2000", s.heard())
 	require.Empty(t, f.members)

@@ -26,6 +26,7 @@ func (f *Fold) join(p *emit.Process) *member {
 	if p.Seen {
 		start = f.started
 	}
+	start = max(start, f.ended)
 	if !s.delivered && (s.process.Start == 0 || start < s.process.Start) {
 		s.process.Start, s.ended.Start = start, start
 	}
@@ -71,7 +72,7 @@ func (f *Fold) part(s *emit.Series) (p *part, baseline bool) {
 	if m.process.State == emit.Final && isLevel(s.Instrument.Kind) {
 		return nil, false
 	}
-	t := m.service.total(s)
+	t := m.service.total(s, f.ended)
 	f.retired.remove(t)
 	p = &part{total: t, start: m.process.Start, index: len(t.parts)}
 	t.parts = append(t.parts, p)

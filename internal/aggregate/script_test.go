@@ -17,7 +17,7 @@ import (
 //
 // given names what sources hand over: "a requests=5 queue=-1 | b final requests=1 | c gone requests".
 // want is what reaches the next stage, in the same words, with the resource's service.name and owner for
-// the process and the start in brackets, or the interval where there is one.
+// the process and the start in brackets, or the interval where there is one. A series with a start of its own has it behind an @.
 type step struct {
 	given   string
 	want    string
@@ -144,11 +144,13 @@ func (s *scene) Process(p *emit.Process) {
 
 func (s *scene) say(series *emit.Series, value any) {
 	last := len(s.said) - 1
-	if strings.Contains(s.said[last], " gone") {
-		s.said[last] += " " + series.ID
-		return
+	s.said[last] += " " + series.ID
+	if series.Start != 0 {
+		s.said[last] += fmt.Sprintf("@%d", series.Start)
 	}
-	s.said[last] += fmt.Sprintf(" %s=%v", series.ID, value)
+	if !strings.Contains(s.said[last], " gone") {
+		s.said[last] += fmt.Sprintf("=%v", value)
+	}
 }
 
 func (s *scene) Counter(series *emit.Series, v uint64)      { s.say(series, v) }

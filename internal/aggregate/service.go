@@ -89,8 +89,9 @@ func identity(attributes []emit.Attribute) string {
 	return string(b)
 }
 
-// total returns the service's series that is equal to s.
-func (s *service) total(of *emit.Series) *total {
+// total returns the service's series that is equal to the given one. Where the service's
+// start stays though something ended since, a new series starts at that end.
+func (s *service) total(of *emit.Series, ended int64) *total {
 	t := s.totals[of.ID]
 	if t != nil {
 		return t
@@ -103,6 +104,10 @@ func (s *service) total(of *emit.Series) *total {
 		s.byName[key] = fam
 	}
 	t = &total{service: s, family: fam, index: len(fam.totals), series: *of}
+	t.series.Start = 0 // a process's own says nothing about the service
+	if s.delivered && ended > s.process.Start {
+		t.series.Start = ended
+	}
 	fam.totals = append(fam.totals, t)
 	s.totals[of.ID] = t
 	return t

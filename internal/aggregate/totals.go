@@ -36,14 +36,12 @@ func (f *Fold) tell(s *service) {
 			f.value(t)
 		}
 	}
-	if ending == len(f.ending) {
-		return
-	}
-	if opened || s.members > 0 {
-		f.next.Process(&s.ended)
-	} else { // the service ends as a whole
+	switch {
+	case !opened && s.members == 0: // the service ends as a whole, even if its last series did before
 		s.process.State = emit.Gone
 		f.next.Process(&s.process)
+	case ending < len(f.ending):
+		f.next.Process(&s.ended)
 	}
 	for _, t := range f.ending[ending:] {
 		f.value(t)

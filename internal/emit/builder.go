@@ -27,8 +27,8 @@ type Builder struct {
 	process     *Process // nil as soon as it has a ResourceMetrics
 	noValue     bool
 	time        pcommon.Timestamp
-	start       pcommon.Timestamp // of totals
-	since       pcommon.Timestamp // of what the temporality applies to
+	start       pcommon.Timestamp // of the process
+	since       pcommon.Timestamp // of the interval, zero without one
 	metrics     pmetric.MetricSlice
 	instruments int // of the process before, to size the next one's slice
 
@@ -100,9 +100,9 @@ func (b *Builder) number(s *Series) pmetric.NumberDataPoint {
 	p := b.numbers.AppendEmpty()
 	switch s.Instrument.Kind {
 	case KindCounter:
-		p.SetStartTimestamp(b.since)
+		p.SetStartTimestamp(b.beginning(s))
 	case KindUpDownCounter:
-		p.SetStartTimestamp(b.start)
+		p.SetStartTimestamp(b.zeroed(s))
 	}
 	p.SetTimestamp(b.time)
 	if b.noValue {
@@ -111,6 +111,26 @@ func (b *Builder) number(s *Series) pmetric.NumberDataPoint {
 	putAttributes(p.Attributes(), s.Attributes)
 	return p
 }
+
+// zeroed returns when a running total was zero.
+func (b *Builder) zeroed(s *Series) pcommon.Timestamp {
+	if s.Start > 0 {
+		return b.until(s.Start)
+	}
+	return b.start
+}
+
+// beginning returns where a point begins that the temporality applies to.
+func (b *Builder) beginning(s *Series) pcommon.Timestamp {
+	if b.since > 0 {
+		return b.since
+	}
+	return b.zeroed(s)
+}
+
+// until returns the start, but no later than the points: a clock that was set back,
+// or a lying client, must not yield one that starts after its end.
+func (b *Builder) until(start int64) pcommon.Timestamp { return min(timestamp(start), b.time) }
 
 // open makes the series' metric the one that points are appended to.
 func (b *Builder) open(s *Series) {
@@ -153,12 +173,8 @@ func (b *Builder) openResource() {
 	if p.Time > 0 {
 		b.time = timestamp(p.Time)
 	}
-	// A clock that was set back, or a lying client, must not yield a point that starts after its end.
-	b.start = min(timestamp(p.Start), b.time)
-	b.since = b.start
-	if p.Since > 0 {
-		b.since = min(timestamp(p.Since), b.time)
-	}
+	b.start = b.until(p.Start)
+	b.since = b.until(p.Since)
 	rm := b.batch.ResourceMetrics().AppendEmpty()
 	putAttributes(rm.Resource().Attributes(), p.Resource)
 	sm := rm.ScopeMetrics().AppendEmpty()

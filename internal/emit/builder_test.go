@@ -214,6 +214,82 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+func TestASeriesWithAStartOfItsOwnStartsThere(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		since, start       int64
+		wantTotal, wantSum int64 // of what the temporality applies to, and of the updowncounter
+	}{
+		{"and not with its process", 0, 400, 400, 400},
+		{"but a delta begins with its interval", 500, 400, 500, 400},
+		{"but not in the future", 0, 1001, 1000, 1000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rms, _ := build(t, cumulative, func(s Sink) {
+				p := shop()
+				p.Since = tt.since
+				s.Process(p)
+				for _, start := range []int64{tt.start, 0} {
+					s.Counter(&Series{Instrument: requests, Start: start}, 1)
+				}
+				s.UpDownCounter(&Series{Instrument: queue, Start: tt.start}, 1)
+				s.Gauge(&Series{Instrument: heat, Start: tt.start}, 1)
+				s.Histogram(&Series{Instrument: latency, Start: tt.start}, &HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)})
+			})
+			metrics := rms.At(0).ScopeMetrics().At(0).Metrics()
+			require.Equal(t, timestamp(tt.wantTotal), metrics.At(0).Sum().DataPoints().At(0).StartTimestamp())
+			require.Equal(t, timestamp(max(tt.since, 100)), metrics.At(0).Sum().DataPoints().At(1).StartTimestamp(), "the next series")
+			require.Equal(t, timestamp(tt.wantSum), metrics.At(1).Sum().DataPoints().At(0).StartTimestamp())
+			require.Zero(t, metrics.At(2).Gauge().DataPoints().At(0).StartTimestamp())
+			require.Equal(t, timestamp(tt.wantTotal), metrics.At(3).ExponentialHistogram().DataPoints().At(0).StartTimestamp())
+		})
+	}
+}
+
+// OTLP demands it, and a client that is interrupted between the two can show otherwise.
+func TestAHistogramWithoutValuesHasNoSum(t *testing.T) {
+	rms, _ := build(t, cumulative, func(s Sink) {
+		s.Process(shop())
+		for _, sum := range []float64{3, math.NaN(), math.Inf(1)} {
+			s.Histogram(&Series{Instrument: latency}, &HistogramValue{Sum: sum, Buckets: new([segment.HistogramBuckets]uint64)})
+		}
+	})
+	points := rms.At(0).ScopeMetrics().At(0).Metrics().At(0).ExponentialHistogram().DataPoints()
+	for i := range points.Len() {
+		p := points.At(i)
+		require.True(t, p.HasSum())
+		require.Zero(t, p.Sum())
+		require.Zero(t, p.Count())
+		require.Zero(t, p.ZeroCount())
+		require.Equal(t, int32(segment.HistogramScale), p.Scale())
+		require.Zero(t, p.Positive().BucketCounts().Len())
+	}
+}
+
+// A source that finds a process unreadable goes from Live to Gone without Final.
+func TestAProcessThatIsGoneAtOnceEndsEverySeriesThatItHad(t *testing.T) {
+	p, s := shop(), &Series{Instrument: latency}
+	b := NewBuilder("1", cumulative)
+	b.Begin(1000)
+	b.Process(p)
+	b.Histogram(s, &HistogramValue{Sum: 1, ZeroCount: 1, Buckets: new([segment.HistogramBuckets]uint64)})
+	first, _ := b.Take()
+	b.Begin(2000)
+	p.State = Gone
+	b.Process(p)
+	b.Histogram(s, &HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)})
+	second, _ := b.Take()
+	value, end := first.ResourceMetrics().At(0), second.ResourceMetrics().At(0)
+	require.Equal(t, value.Resource().Attributes().AsRaw(), end.Resource().Attributes().AsRaw())
+	was := value.ScopeMetrics().At(0).Metrics().At(0).ExponentialHistogram().DataPoints().At(0)
+	is := end.ScopeMetrics().At(0).Metrics().At(0).ExponentialHistogram().DataPoints().At(0)
+	require.Equal(t, was.StartTimestamp(), is.StartTimestamp())
+	require.Greater(t, is.Timestamp(), was.Timestamp())
+	require.True(t, is.Flags().NoRecordedValue())
+	require.Zero(t, is.Count())
+	require.False(t, is.HasSum())
+}
+
 func TestAttributes(t *testing.T) {
 	rms, _ := build(t, cumulative, func(s Sink) {
 		s.Process(&Process{})

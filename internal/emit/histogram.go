@@ -30,7 +30,10 @@ func (b *Builder) Histogram(s *Series, v *HistogramValue) {
 	p := b.histogram(s)
 	p.SetCount(count)
 	p.SetZeroCount(v.ZeroCount)
-	if !math.IsNaN(v.Sum) {
+	switch {
+	case count == 0: // OTLP allows no other sum then, whatever a client wrote
+		p.SetSum(0)
+	case !math.IsNaN(v.Sum):
 		p.SetSum(v.Sum)
 	}
 	if low < high {
@@ -43,7 +46,7 @@ func (b *Builder) histogram(s *Series) pmetric.ExponentialHistogramDataPoint {
 	b.open(s)
 	p := b.histograms.AppendEmpty()
 	p.SetScale(segment.HistogramScale)
-	p.SetStartTimestamp(b.since)
+	p.SetStartTimestamp(b.beginning(s))
 	p.SetTimestamp(b.time)
 	putAttributes(p.Attributes(), s.Attributes)
 	return p

@@ -55,6 +55,9 @@ type Series struct {
 	Attributes []Attribute // sorted by key
 	// ID is equal for equal series (kind, name, unit, attributes) of any two processes.
 	ID string
+	// Start is when the value was zero, in UNIX nanoseconds, if that is not Process.Start; zero otherwise.
+	// It never changes.
+	Start int64
 }
 
 // State says where in its life a process is.
@@ -77,10 +80,10 @@ type Process struct {
 	Resource []Attribute
 	// Owner is the user id under which the kernel knows the process's data.
 	Owner uint32
-	// Start is when all values were zero, in UNIX nanoseconds.
+	// Start is when all values were zero, in UNIX nanoseconds, but those of series with a start of their own.
 	Start int64
 	// Since is when the values of counters and histograms were last delivered, in UNIX nanoseconds, if they are
-	// what came since then. Only the stage that makes delta temporality sets it; zero otherwise.
+	// what came since then: it takes the place of any start. Only the stage that makes delta temporality sets it; zero otherwise.
 	Since int64
 	// Time is when the values were right, in UNIX nanoseconds; zero is the time of the collection.
 	Time int64
@@ -100,7 +103,7 @@ type HistogramValue struct {
 }
 
 // Sink takes what a source read. All calls come from one goroutine. Values are
-// running totals since Process.Start. Series of one instrument come one after
+// running totals since Series.Start or else Process.Start. Series of one instrument come one after
 // the other. Nothing passed to a sink may be kept but pointers to Process and Series.
 type Sink interface {
 	// Process begins a process; what follows belongs to it.

@@ -27,6 +27,9 @@ type Catalogue struct {
 	ResourceFaults int
 	// Series are those that can be delivered, in the order of the catalogue.
 	Series []Series
+	// Charged is what the catalogue takes of a limit on series: one for each of Series, and
+	// one more for each full KiB of its record and of the resource's.
+	Charged int
 	// Histograms are the slots of the histograms among them, ascending.
 	Histograms []int
 	// Parsed is how many bytes of the catalogue were parsed.
@@ -60,8 +63,8 @@ func NewCatalogue(h *Header) *Catalogue {
 
 // Parse takes the bytes of the catalogue from c.Parsed on, used being
 // catalogue_used, and advances c.Parsed past the records that are in b as a
-// whole: a b of [layout.MaxRecord] bytes, or up to used, holds at least one. No more than room series
-// are added. The error wraps ErrCatalogue, ErrBounds or ErrOverlap; nothing may be parsed after it.
+// whole: a b of [layout.MaxRecord] bytes, or up to used, holds at least one. Series are added
+// while c.Charged grows by no more than room. The error wraps ErrCatalogue, ErrBounds or ErrOverlap; nothing may be parsed after it.
 func (c *Catalogue) Parse(b []byte, used int64, room int) error {
 	defer func() { c.scratch, c.identity = nil, nil }() // they may be large, and refer to b
 	for len(b) > 0 {
@@ -79,16 +82,20 @@ func (c *Catalogue) Parse(b []byte, used int64, room int) error {
 		if size > int64(len(b)) {
 			return nil
 		}
-		before := len(c.Series)
+		before := c.Charged
 		if err := c.parseRecord(b[:size:size], room); err != nil {
 			return fmt.Errorf("record at %d: %w", c.Parsed, err)
 		}
-		room -= len(c.Series) - before
+		room -= c.Charged - before
 		c.Parsed += size
 		b = b[size:]
 	}
 	return nil
 }
+
+// charge is what a record takes of a limit beside its series. A client may free the memory of a
+// record once it was read, so limits count what is kept of it and not what the client has.
+func charge(b []byte) int { return len(b) / 1024 }
 
 // record is a record split into its parts, all of them within the record.
 type record struct {
@@ -135,6 +142,7 @@ func (c *Catalogue) parseRecord(b []byte, room int) error {
 		return fmt.Errorf("%w: text is longer than the record", ErrCatalogue)
 	}
 	if first {
+		c.Charged += charge(b)
 		return c.addResource(&r)
 	}
 	if err := c.claim(&r, uint64(words)); err != nil {
@@ -148,7 +156,10 @@ func (c *Catalogue) parseRecord(b []byte, room int) error {
 		reason = textual
 	}
 	if reason == "" {
-		reason = c.addSeries(&r, words, room)
+		cost := 1 + charge(b)
+		if reason = c.addSeries(&r, words, room >= cost); reason == "" {
+			c.Charged += cost
+		}
 	}
 	if reason != "" {
 		c.Skipped[reason]++
@@ -199,7 +210,7 @@ func (r *record) fault() Reason {
 	return ""
 }
 
-func (c *Catalogue) addSeries(r *record, words, room int) Reason {
+func (c *Catalogue) addSeries(r *record, words int, room bool) Reason {
 	instrument := c.instruments[string(r.name)]
 	if instrument != nil && (instrument.Kind != emit.Kind(r.kind) || instrument.Unit != string(r.unit)) {
 		return ErrConflict
@@ -215,7 +226,7 @@ func (c *Catalogue) addSeries(r *record, words, room int) Reason {
 	if _, ok := c.ids[string(c.identity)]; ok {
 		return ErrDuplicate
 	}
-	if room <= 0 {
+	if !room {
 		return ErrLimit
 	}
 

@@ -293,3 +293,28 @@ func TestCatalogueRefusesAnEndInsideOfARecordHeader(t *testing.T) {
 	c := segment.NewCatalogue(&testHeader)
 	require.ErrorIs(t, c.Parse(b, int64(len(b)), manySeries), segment.ErrCatalogue)
 }
+
+func TestSeriesIsChargedByTheLengthOfItsRecord(t *testing.T) {
+	long := func(slot uint64, kib int) segmenttest.Record {
+		r := segmenttest.Counter(slot, "a", segmenttest.Int("slot", int64(slot)))
+		for i := range kib {
+			r.Attributes = append(r.Attributes, segmenttest.Str(string([]byte{'t', byte('a' + i)}), strings.Repeat("v", 1008)))
+		}
+		return r
+	}
+	resource := segmenttest.Resource(segmenttest.Str("k", strings.Repeat("v", 1008)))
+	b := encode(resource, long(1, 0), long(2, 1), long(3, 9), long(4, 2), long(5, 0))
+	for room, want := range map[int]struct{ series, charged int }{
+		100: {5, 1 + 1 + 2 + 10 + 3 + 1},
+		17:  {4, 1 + 1 + 2 + 10 + 3}, // and none is left for the last
+		8:   {4, 1 + 1 + 2 + 3 + 1},  // the longest is left out
+		1:   {0, 1},
+		0:   {0, 1}, // a resource is needed in any case
+	} {
+		c := segment.NewCatalogue(&testHeader)
+		require.NoError(t, c.Parse(b, int64(len(b)), room))
+		assert.Len(t, c.Series, want.series, "room %d", room)
+		assert.Equal(t, want.charged, c.Charged, "room %d", room)
+		assert.EqualValues(t, 5-want.series, c.Skipped[segment.ErrLimit], "room %d", room)
+	}
+}

@@ -33,20 +33,20 @@ func FuzzCatalogue(f *testing.F) {
 		parts := segment.NewCatalogue(&header)
 		partErr := parts.Parse(b[:min(int(cut), len(b))], int64(len(b)), int(room))
 		if partErr == nil {
-			partErr = parts.Parse(b[parts.Parsed:], int64(len(b)), int(room)-len(parts.Series))
+			partErr = parts.Parse(b[parts.Parsed:], int64(len(b)), int(room)-parts.Charged)
 		}
 		if (err == nil) != (partErr == nil) {
 			t.Fatalf("as a whole: %v, in parts: %v", err, partErr)
 		}
-		if len(parts.Series) != len(whole.Series) || !maps.Equal(parts.Skipped, whole.Skipped) {
+		if len(parts.Series) != len(whole.Series) || parts.Charged != whole.Charged || !maps.Equal(parts.Skipped, whole.Skipped) {
 			t.Fatalf("as a whole: %d, %v, in parts: %d, %v", len(whole.Series), whole.Skipped, len(parts.Series), parts.Skipped)
 		}
 	})
 }
 
 func check(t *testing.T, c *segment.Catalogue, room int) {
-	if len(c.Series) > room {
-		t.Fatalf("%d series in room for %d", len(c.Series), room)
+	if len(c.Series) > room || len(c.Series) > 0 && c.Charged > room {
+		t.Fatalf("%d series that take %d in room for %d", len(c.Series), c.Charged, room)
 	}
 	checkAttributes(t, c.Resource)
 	ids := map[string]bool{}

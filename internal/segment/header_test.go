@@ -78,6 +78,8 @@ func TestParseHeaderRefuses(t *testing.T) {
 		"a stripe past the end":                {put(layout.OffStripeSize, 1<<30), segment.ErrBounds},
 		"stripes whose size wraps":             {put(layout.OffStripeSize, 1<<62), segment.ErrBounds},
 		"stripes off their alignment":          {put(layout.OffStripeSize, 8200), segment.ErrHeader},
+		"stripes smaller than a page":          {put(layout.OffStripeSize, 64), segment.ErrHeader},
+		"stripes that share a page":            {put(layout.OffStripeSize, 4096+64), segment.ErrHeader},
 		"stripes of no size":                   {put(layout.OffStripeSize, 0), segment.ErrHeader},
 		"no stripes":                           {put(layout.OffStripeCount, 0), segment.ErrStripes},
 		"too many stripes":                     {put(layout.OffStripeCount, layout.MaxStripes+1), segment.ErrStripes},

@@ -8,19 +8,13 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 )
 
-const (
-	// firstCollection comes early, for people who wait to see something.
-	firstCollection = time.Second
-	// maxRefusals bounds how long what is refused for good is kept: its cause
-	// may be one client's data, which would keep back everything else.
-	maxRefusals = 10
-)
+// secondCollection comes early, for people who wait to see something: the first may find no processes yet.
+const secondCollection = time.Second
 
 // collector is the receiver's goroutine.
 type collector struct {
@@ -30,20 +24,22 @@ type collector struct {
 
 	degraded bool  // a source is missing for good
 	failure  error // of the sources in the last collection
-	refusals int   // permanent ones in a row
+	refusals refusals
 }
 
-// run collects in each interval until it is told to stop, and then a last time.
+// run collects at once, so that deltas and services count on from here, then in each
+// interval until it is told to stop, and then a last time.
 func (c *collector) run(ctx context.Context) {
-	ticker := time.NewTicker(min(firstCollection, c.cfg.CollectionInterval))
+	c.collect(ctx)
+	ticker := time.NewTicker(min(secondCollection, c.cfg.CollectionInterval))
 	defer ticker.Stop()
-	first := true
+	early := true
 	for {
 		select {
 		case <-ticker.C:
-			if first {
+			if early {
 				ticker.Reset(c.cfg.CollectionInterval)
-				first = false
+				early = false
 			}
 			c.collect(ctx)
 		case last := <-c.stop:
@@ -57,6 +53,7 @@ func (c *collector) run(ctx context.Context) {
 // is still to be told. Then it releases everything.
 func (c *collector) finish(ctx context.Context) error {
 	if finals := c.collect(ctx); finals {
+		time.Sleep(time.Millisecond) // backends keep milliseconds: an end at the time of the last value would be lost
 		c.collect(ctx)
 	}
 	err := shutdown(ctx, c.sources)
@@ -91,38 +88,6 @@ func (c *collector) collect(ctx context.Context) (finals bool) {
 		s.Commit()
 	}
 	return sink.finals
-}
-
-// deliver hands the batch on and reports whether it is done with. What was
-// refused is collected again in the next interval, even if it was refused for good: the cause
-// (a limit, a configuration) may pass, while what dead processes counted can't be had again.
-func (c *collector) deliver(ctx context.Context) bool {
-	batch, points := c.stages.end()
-	if points == 0 {
-		return true
-	}
-	opCtx := c.obs.StartMetricsOp(ctx)
-	err := c.next.ConsumeMetrics(opCtx, batch)
-	c.obs.EndMetricsOp(opCtx, "hotpath", points, err)
-
-	if err == nil || !consumererror.IsPermanent(err) {
-		c.refusals = 0
-	} else {
-		c.refusals++
-	}
-	switch {
-	case err == nil:
-		return true
-	case c.refusals < maxRefusals:
-		c.logger.Warn("Metrics were refused; they stay for the next collection", zap.Int("points", points), zap.Error(err))
-		return false
-	default:
-		c.refusals = 0
-		c.telemetry.pointsDropped(points)
-		c.logger.Error("Metrics were refused for good too often and are dropped",
-			zap.Int("points", points), zap.Int("times", maxRefusals), zap.Error(err))
-		return true
-	}
 }
 
 // report tells the Collector when the sources begin to fail, and when they are well again.

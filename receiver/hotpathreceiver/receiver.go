@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/otel/attribute"
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/receiver/hotpathreceiver/internal/metadata"
@@ -28,7 +29,7 @@ type hotpathReceiver struct {
 	sources   []namedSource // after Start, those that run
 
 	cancel context.CancelFunc   // ends what the goroutine is doing
-	stop   chan context.Context // tells it to end in order, until the context's deadline
+	stop   chan context.Context // tells it to end in order, for as long as the context allows
 	done   chan error           // what it says at its end
 	once   sync.Once
 }
@@ -50,7 +51,7 @@ func newReceiver(
 		cfg:       cfg,
 		version:   set.BuildInfo.Version,
 		logger:    set.Logger,
-		telemetry: telemetry{builder},
+		telemetry: telemetry{builder, attribute.String("receiver", set.ID.String())},
 		obs:       obs,
 		next:      next,
 		stop:      make(chan context.Context, 1),
@@ -98,9 +99,17 @@ func (r *hotpathReceiver) Start(ctx context.Context, host component.Host) error 
 	return nil
 }
 
-// Shutdown implements [component.Component]. It collects once more, as long as the context allows, and
-// waits until everything is released. Where the context ends first, that
-// goes on in the background as soon as the next component returns.
+const (
+	// grace is what a batch on its way and the last collection have in all: a backend may be down for good. What
+	// isn't delivered by then stays with the processes, for the next run.
+	grace = 5 * time.Second
+	// farewell is how long after that the next component may take to heed its context.
+	farewell = time.Second
+)
+
+// Shutdown implements [component.Component]. It collects once more, for as long as the context and grace allow, and
+// waits until everything is released. Where the next component heeds no context, that
+// goes on in the background as soon as it returns.
 func (r *hotpathReceiver) Shutdown(ctx context.Context) error {
 	var err error
 	r.once.Do(func() {
@@ -110,11 +119,16 @@ func (r *hotpathReceiver) Shutdown(ctx context.Context) error {
 			return
 		}
 		defer r.cancel()
-		r.stop <- ctx
+		waiting, cancelWaiting := context.WithTimeout(ctx, grace+farewell)
+		defer cancelWaiting()
+		last, cancelLast := context.WithTimeout(waiting, grace)
+		defer cancelLast()
+		defer context.AfterFunc(last, r.cancel)() // ends the batch on its way
+		r.stop <- last
 		select {
 		case err = <-r.done:
-		case <-ctx.Done():
-			err = fmt.Errorf("wait for the last collection: %w", ctx.Err())
+		case <-waiting.Done():
+			err = fmt.Errorf("wait for the last collection: %w", waiting.Err())
 		}
 	})
 	return err

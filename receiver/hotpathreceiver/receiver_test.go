@@ -148,7 +148,7 @@ func newTestReceiver(t *testing.T, set receiver.Settings, next consumer.Metrics,
 
 func nopSettings() receiver.Settings { return receivertest.NewNopSettings(metadata.Type) }
 
-func TestFirstCollectionIsEarlyAndTheRestKeepTheInterval(t *testing.T) {
+func TestCollectionsBeginAtOnceComeAgainEarlyAndThenKeepTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, next := newFake(), &consumerOf{}
 		r := newTestReceiver(t, nopSettings(), next, required(fake))
@@ -156,15 +156,15 @@ func TestFirstCollectionIsEarlyAndTheRestKeepTheInterval(t *testing.T) {
 		for _, step := range []struct {
 			after    time.Duration
 			collects int32
-		}{{999 * time.Millisecond, 0}, {2 * time.Millisecond, 1}, {9998 * time.Millisecond, 1}, {2 * time.Millisecond, 2}, {100 * time.Second, 12}} {
+		}{{0, 1}, {999 * time.Millisecond, 1}, {2 * time.Millisecond, 2}, {9998 * time.Millisecond, 2}, {2 * time.Millisecond, 3}, {100 * time.Second, 13}} {
 			time.Sleep(step.after)
 			synctest.Wait()
 			require.Equal(t, step.collects, fake.collects.Load())
 		}
-		require.EqualValues(t, 12, fake.commits.Load())
-		require.NoError(t, r.Shutdown(t.Context()))
-		require.EqualValues(t, 13, fake.collects.Load(), "a last collection")
 		require.EqualValues(t, 13, fake.commits.Load())
+		require.NoError(t, r.Shutdown(t.Context()))
+		require.EqualValues(t, 14, fake.collects.Load(), "a last collection")
+		require.EqualValues(t, 14, fake.commits.Load())
 		require.EqualValues(t, 1, fake.shutdowns.Load())
 		require.NoError(t, r.Shutdown(t.Context()), "twice is no error")
 		require.EqualValues(t, 1, fake.shutdowns.Load())
@@ -188,7 +188,7 @@ func TestLastValuesAndTheEndOfAProcessAreToldAtShutdown(t *testing.T) {
 		synctest.Wait()
 		fake.set(func() { fake.value, fake.process.State = 5, emit.Final })
 		require.NoError(t, r.Shutdown(t.Context()))
-		require.Equal(t, []int64{0, 5, -1}, next.values())
+		require.Equal(t, []int64{0, 0, 5, -1}, next.values())
 	})
 }
 
@@ -206,7 +206,7 @@ func TestRefusedMetricsAreCollectedAgain(t *testing.T) {
 				fake.value, fake.process.State = 5, emit.Final
 				r := newTestReceiver(t, nopSettings(), next, required(fake))
 				require.NoError(t, r.Start(t.Context(), newHost()))
-				time.Sleep(12 * time.Second) // two collections
+				time.Sleep(2 * time.Second) // two collections
 				synctest.Wait()
 				require.Zero(t, fake.commits.Load())
 				time.Sleep(20 * time.Second)
@@ -215,36 +215,6 @@ func TestRefusedMetricsAreCollectedAgain(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestWhatIsRefusedForGoodTenTimesIsDroppedAndCounted(t *testing.T) {
-	tel := componenttest.NewTelemetry()
-	defer func() { require.NoError(t, tel.Shutdown(context.Background())) }()
-	set := nopSettings()
-	set.TelemetrySettings = tel.NewTelemetrySettings()
-	synctest.Test(t, func(t *testing.T) {
-		fake, next := newFake(), &consumerOf{}
-		next.answer = func(context.Context) error {
-			if next.calls.Load() == 9 { // breaks the row
-				return errors.New("full")
-			}
-			return consumererror.NewPermanent(errors.New("bad"))
-		}
-		r := newTestReceiver(t, set, next, required(fake))
-		require.NoError(t, r.Start(t.Context(), newHost()))
-		time.Sleep(1*time.Second + 17*10*time.Second) // the 18th
-		synctest.Wait()
-		require.EqualValues(t, 18, next.calls.Load())
-		require.Zero(t, fake.commits.Load())
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		require.EqualValues(t, 1, fake.commits.Load())
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		require.EqualValues(t, 1, fake.commits.Load(), "the row begins anew")
-		require.NoError(t, r.Shutdown(t.Context()))
-	})
-	metadatatest.AssertEqualReceiverHotpathPointsDropped(t, tel, []metricdata.DataPoint[int64]{{Value: 1}}, metricdatatest.IgnoreTimestamp())
 }
 
 func TestDeltasThatWereRefusedAreNotLost(t *testing.T) {
@@ -285,7 +255,7 @@ func TestNothingToTellIsNoBatch(t *testing.T) {
 		require.NoError(t, r.Start(t.Context(), newHost()))
 		require.NoError(t, r.Shutdown(t.Context()))
 		require.Zero(t, next.calls.Load())
-		require.EqualValues(t, 1, fake.commits.Load())
+		require.EqualValues(t, 2, fake.commits.Load(), "at the beginning and at the end")
 	})
 }
 
@@ -332,6 +302,72 @@ func TestShutdownEndsAtItsDeadline(t *testing.T) {
 	})
 }
 
+func TestShutdownWaitsOnlyMomentsForABackendThatNeverAnswers(t *testing.T) {
+	for name, answers := range map[string]int32{"the batch on its way": 0, "the last batch": 2, "the ends of processes": 3} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake, next := newFake(), &consumerOf{}
+				next.answer = func(ctx context.Context) error {
+					if next.calls.Load() <= answers {
+						return nil
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				r := newTestReceiver(t, nopSettings(), next, required(fake))
+				require.NoError(t, r.Start(t.Context(), newHost()))
+				time.Sleep(2 * time.Second)
+				fake.set(func() { fake.process.State = emit.Final })
+				began := time.Now()
+				require.NoError(t, r.Shutdown(context.Background()))
+				require.InDelta(t, 5*time.Second, time.Since(began), float64(10*time.Millisecond))
+				require.EqualValues(t, 1, fake.shutdowns.Load())
+				require.Len(t, next.AllMetrics(), int(answers))
+			})
+		})
+	}
+}
+
+func TestShutdownLeavesANextComponentBehindThatHeedsNoContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, next := newFake(), &consumerOf{}
+		next.answer = func(context.Context) error {
+			time.Sleep(5 * time.Minute)
+			return errors.New("full")
+		}
+		r := newTestReceiver(t, nopSettings(), next, required(fake))
+		require.NoError(t, r.Start(t.Context(), newHost()))
+		time.Sleep(2 * time.Second)
+		began := time.Now()
+		require.ErrorIs(t, r.Shutdown(context.Background()), context.DeadlineExceeded)
+		require.Equal(t, 6*time.Second, time.Since(began))
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		require.EqualValues(t, 1, fake.shutdowns.Load(), "released when the consumer came back")
+		require.EqualValues(t, 1, fake.collects.Load())
+	})
+}
+
+// Backends keep milliseconds, and one value for each.
+func TestTheEndOfAProcessIsLaterThanItsLastValueAtShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, next := newFake(), &consumerOf{}
+		fake.process.State = emit.Gone + 1
+		r := newTestReceiver(t, nopSettings(), next, required(fake))
+		require.NoError(t, r.Start(t.Context(), newHost()))
+		time.Sleep(2 * time.Second)
+		fake.set(func() { fake.value, fake.process.State = 5, emit.Final })
+		require.NoError(t, r.Shutdown(t.Context()))
+		require.Equal(t, []int64{5, -1}, next.values())
+		var times []int64
+		for _, md := range next.AllMetrics() {
+			p := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Sum().DataPoints().At(0)
+			times = append(times, p.Timestamp().AsTime().UnixMilli())
+		}
+		require.Greater(t, times[1], times[0])
+	})
+}
+
 func TestASourceThatCannotStartFailsStartAndUndoesTheOthers(t *testing.T) {
 	good, bad := newFake(), newFake()
 	bad.startErr = errors.New("no such kernel")
@@ -374,7 +410,7 @@ func TestStatusChangesWhenCollectionsFailAndRecover(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		require.NoError(t, r.Shutdown(t.Context()))
 		require.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, host.events)
-		require.Len(t, next.values(), 8, "what could be read is delivered all the same")
+		require.Len(t, next.values(), 9, "what could be read is delivered all the same")
 	})
 }
 
@@ -421,21 +457,41 @@ func TestOwnTelemetry(t *testing.T) {
 		return []metricdata.DataPoint[int64]{{Value: value, Attributes: attribute.NewSet(attrs...)}}
 	}
 	opts := metricdatatest.IgnoreTimestamp()
+	id := attribute.String("receiver", set.ID.String())
 	metadatatest.AssertEqualReceiverHotpathSegments(t, tel,
-		append(points(2, attribute.String("state", "live")), points(1, attribute.String("state", "dead"))...), opts)
-	metadatatest.AssertEqualReceiverHotpathSegmentsSkipped(t, tel, points(1, attribute.String("reason", "magic")), opts)
-	metadatatest.AssertEqualReceiverHotpathSeriesSkipped(t, tel, points(4, attribute.String("reason", "limit")), opts)
-	metadatatest.AssertEqualReceiverHotpathBytesRead(t, tel, points(5), opts)
-	metadatatest.AssertEqualReceiverHotpathClientMeasurementsRefused(t, tel, points(6), opts)
-	metadatatest.AssertEqualReceiverHotpathClientSeriesFolded(t, tel, points(7), opts)
-	metadatatest.AssertEqualReceiverHotpathClientSeriesUnplaced(t, tel, points(8), opts)
-	metadatatest.AssertEqualReceiverHotpathClientSeriesRejected(t, tel, points(9), opts)
+		append(points(2, id, attribute.String("state", "live")), points(1, id, attribute.String("state", "dead"))...), opts)
+	metadatatest.AssertEqualReceiverHotpathSegmentsSkipped(t, tel, points(1, id, attribute.String("reason", "magic")), opts)
+	metadatatest.AssertEqualReceiverHotpathSeriesSkipped(t, tel, points(4, id, attribute.String("reason", "limit")), opts)
+	metadatatest.AssertEqualReceiverHotpathBytesRead(t, tel, points(5, id), opts)
+	metadatatest.AssertEqualReceiverHotpathClientMeasurementsRefused(t, tel, points(6, id), opts)
+	metadatatest.AssertEqualReceiverHotpathClientSeriesFolded(t, tel, points(7, id), opts)
+	metadatatest.AssertEqualReceiverHotpathClientSeriesUnplaced(t, tel, points(8, id), opts)
+	metadatatest.AssertEqualReceiverHotpathClientSeriesRejected(t, tel, points(9, id), opts)
 	duration, err := tel.GetMetric("otelcol_receiver_hotpath_collection_duration")
 	require.NoError(t, err)
-	require.Equal(t, uint64(1), duration.Data.(metricdata.Histogram[float64]).DataPoints[0].Count)
+	durations := duration.Data.(metricdata.Histogram[float64]).DataPoints
+	require.Equal(t, uint64(2), durations[0].Count)
+	require.Equal(t, attribute.NewSet(id), durations[0].Attributes)
 	accepted, err := tel.GetMetric("otelcol_receiver_accepted_metric_points")
 	require.NoError(t, err)
-	require.Equal(t, int64(1), accepted.Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+	require.Equal(t, int64(2), accepted.Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+}
+
+func TestReceiversOfOneCollectorReportApart(t *testing.T) {
+	tel := componenttest.NewTelemetry()
+	defer func() { require.NoError(t, tel.Shutdown(context.Background())) }()
+	var want []metricdata.DataPoint[int64]
+	for i, name := range []string{"a", "b"} {
+		set := nopSettings()
+		set.ID = component.NewIDWithName(metadata.Type, name)
+		set.TelemetrySettings = tel.NewTelemetrySettings()
+		r := newTestReceiver(t, set, &consumerOf{})
+		r.telemetry.Segments("live", int64(i))
+		require.NoError(t, r.Shutdown(t.Context()))
+		want = append(want, metricdata.DataPoint[int64]{Value: int64(i), Attributes: attribute.NewSet(
+			attribute.String("receiver", "hotpath/"+name), attribute.String("state", "live"))})
+	}
+	metadatatest.AssertEqualReceiverHotpathSegments(t, tel, want, metricdatatest.IgnoreTimestamp())
 }
 
 // The generated lifecycle test, which runs before, starts the real source.

@@ -42,7 +42,7 @@ func (s *stages) begin(now int64) {
 		s.delta.Begin(now)
 	}
 	if s.fold != nil {
-		s.fold.Begin()
+		s.fold.Begin(now)
 	}
 }
 

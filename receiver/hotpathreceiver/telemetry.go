@@ -12,50 +12,53 @@ import (
 )
 
 // telemetry records what the receiver and its sources report about themselves.
-type telemetry struct{ *metadata.TelemetryBuilder }
+type telemetry struct {
+	*metadata.TelemetryBuilder
+	receiver attribute.KeyValue // the Collector's other receivers report under the same names
+}
 
 var _ source.Telemetry = telemetry{}
 
 func (t telemetry) Segments(state string, n int64) {
-	t.ReceiverHotpathSegments.Record(context.Background(), n, with("state", state))
+	t.ReceiverHotpathSegments.Record(context.Background(), n, t.with(attribute.String("state", state)))
 }
 
 func (t telemetry) SegmentSkipped(reason string) {
-	t.ReceiverHotpathSegmentsSkipped.Add(context.Background(), 1, with("reason", reason))
+	t.ReceiverHotpathSegmentsSkipped.Add(context.Background(), 1, t.with(attribute.String("reason", reason)))
 }
 
 func (t telemetry) SeriesSkipped(reason string, n int64) {
-	t.ReceiverHotpathSeriesSkipped.Add(context.Background(), n, with("reason", reason))
+	t.ReceiverHotpathSeriesSkipped.Add(context.Background(), n, t.with(attribute.String("reason", reason)))
 }
 
 func (t telemetry) BytesRead(n int64) {
-	t.ReceiverHotpathBytesRead.Add(context.Background(), n)
+	t.ReceiverHotpathBytesRead.Add(context.Background(), n, t.with())
 }
 
 func (t telemetry) ClientRefused(n int64) {
-	t.ReceiverHotpathClientMeasurementsRefused.Add(context.Background(), n)
+	t.ReceiverHotpathClientMeasurementsRefused.Add(context.Background(), n, t.with())
 }
 
 func (t telemetry) ClientFolded(n int64) {
-	t.ReceiverHotpathClientSeriesFolded.Add(context.Background(), n)
+	t.ReceiverHotpathClientSeriesFolded.Add(context.Background(), n, t.with())
 }
 
 func (t telemetry) ClientUnplaced(n int64) {
-	t.ReceiverHotpathClientSeriesUnplaced.Add(context.Background(), n)
+	t.ReceiverHotpathClientSeriesUnplaced.Add(context.Background(), n, t.with())
 }
 
 func (t telemetry) ClientRejected(n int64) {
-	t.ReceiverHotpathClientSeriesRejected.Add(context.Background(), n)
+	t.ReceiverHotpathClientSeriesRejected.Add(context.Background(), n, t.with())
 }
 
 func (t telemetry) pointsDropped(n int) {
-	t.ReceiverHotpathPointsDropped.Add(context.Background(), int64(n))
+	t.ReceiverHotpathPointsDropped.Add(context.Background(), int64(n), t.with())
 }
 
 func (t telemetry) collected(d time.Duration) {
-	t.ReceiverHotpathCollectionDuration.Record(context.Background(), d.Seconds())
+	t.ReceiverHotpathCollectionDuration.Record(context.Background(), d.Seconds(), t.with())
 }
 
-func with(key, value string) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))
+func (t telemetry) with(more ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(append(more, t.receiver)...))
 }

@@ -210,7 +210,7 @@ static int raw_fork(void)
 	return (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
-static void exit_as(int pid, int counted)
+static void exit_as(int pid)
 {
 	int status;
 
@@ -220,7 +220,6 @@ static void exit_as(int pid, int counted)
 		fprintf(stderr, "child ended with status %#x\n", status);
 		exit(4);
 	}
-	(void)counted;
 }
 
 /* Parent counts 1, each counting child 10, each counting grandchild 100. */
@@ -243,11 +242,11 @@ static void forks(void)
 					hotpath_counter_add(c, 100);
 					_exit(0);
 				}
-				exit_as(pid, 1);
+				exit_as(pid);
 			}
 			_exit(0); /* children 2 and 3 never count */
 		}
-		exit_as(pid, i < 2);
+		exit_as(pid);
 	}
 	if (vfork() == 0)
 		_exit(0);
@@ -299,7 +298,7 @@ static void storm(int children)
 			hotpath_counter_add(c, 1);
 			_exit(0);
 		}
-		exit_as(pid, 1);
+		exit_as(pid);
 	}
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 	for (i = 0; i < 2; i++)
@@ -350,7 +349,7 @@ static void libraries(char **names, int n, int unload)
 		hotpath_counter_add(counter("library.counter"), 1000);
 		_exit(0);
 	}
-	exit_as(pid, 1);
+	exit_as(pid);
 	ready();
 }
 
@@ -421,6 +420,7 @@ static void bad(void)
 		bad_key = HOTPATH_STR("\xff", "x"), cut = HOTPATH_STR("cut", long_value);
 	int i;
 
+	errno = 77;
 	memset(long_name, 'a', sizeof long_name - 1);
 	for (i = 0; i + 3 < (int)sizeof long_value; i += 3)
 		memcpy(long_value + i, "\xe2\x82\xac", 3);
@@ -438,8 +438,110 @@ static void bad(void)
 	hotpath_counter_add(hotpath_counter_new("bad.null", "", NULL, &null_value, 1), 1);
 	hotpath_counter_add(hotpath_counter_new("bad.cut", "", NULL, &cut, 1), 1);
 	hotpath_counter_add(hotpath_counter_new("bad.attrs", "", NULL, attrs, 64), 1);
+	if (errno != 77)
+		die("errno was changed");
 	if (hotpath_gauge_new("bad.null", "", "", NULL, 0).slot || hotpath_counter_new("bad.null", "s", "", NULL, 0).slot)
 		die("a name took a second kind or unit");
+	ready();
+}
+
+/* A handler forks between any two instructions of the code that counts; the child goes on there, and counts. */
+static volatile sig_atomic_t child;
+
+static void fork_now(int signal)
+{
+	int pid = fork(), status;
+
+	(void)signal;
+	if (pid == 0)
+		child = 1;
+	else if (waitpid(pid, &status, 0) != pid || status != 0)
+		_exit(5);
+}
+
+static void fork_signals(int n)
+{
+	struct itimerval after = {{0, 0}, {0, 0}};
+	hotpath_counter c = counter("fork_signals.counter");
+	hotpath_histogram h = hotpath_histogram_new("fork_signals.histogram", "", "", NULL, 0);
+	int i, k;
+
+	signal(SIGALRM, fork_now);
+	for (i = 0; i < n; i++) {
+		after.it_value.tv_usec = 50 + i % 50;
+		setitimer(ITIMER_REAL, &after, NULL);
+		for (k = 0; k < 200000; k++) {
+			hotpath_counter_add(c, 1);
+			hotpath_histogram_record(h, 1);
+			if (child && k > 100)
+				_exit(0);
+		}
+	}
+	ready();
+}
+
+static void count_first(void)
+{
+	hotpath_counter_add(shared_counter, 1);
+}
+
+/* The application's own handler counts in the child before ours has run. */
+static void atfork(void)
+{
+	int pid;
+
+	pthread_atfork(NULL, NULL, count_first);
+	shared_counter = counter("atfork.counter");
+	pid = fork();
+	if (pid == 0) {
+		hotpath_counter_add(shared_counter, 19);
+		_exit(strstr(hotpath_status(), "publishing") == NULL);
+	}
+	exit_as(pid);
+	ready();
+}
+
+static void on_small_stack(int signal)
+{
+	(void)signal;
+	hotpath_counter_add(shared_counter, 1);
+}
+
+static void *first_count(void *unused)
+{
+	hotpath_attr attr = HOTPATH_STR("stack", "small");
+
+	shared_counter = hotpath_counter_new("stack.counter", "1", "", &attr, 1);
+	hotpath_counter_add(shared_counter, 1);
+	return unused;
+}
+
+/* The first series is made on the smallest stack a thread can have, a child's first count on a signal's. */
+static void stack(void)
+{
+	static char alternate[8192];
+	stack_t on = {alternate, 0, sizeof alternate};
+	struct sigaction action;
+	pthread_attr_t attr;
+	pthread_t t;
+	int pid;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 16384);
+	if (pthread_create(&t, &attr, first_count, NULL) != 0)
+		die("pthread_create");
+	pthread_join(t, NULL);
+	sigaltstack(&on, NULL);
+	memset(&action, 0, sizeof action);
+	action.sa_handler = on_small_stack;
+	action.sa_flags = SA_ONSTACK;
+	sigaction(SIGUSR1, &action, NULL);
+	pid = fork();
+	if (pid == 0) {
+		raise(SIGUSR1);
+		_exit(0);
+	}
+	exit_as(pid);
 	ready();
 }
 
@@ -512,6 +614,9 @@ int main(int argc, char **argv)
 	else if (strcmp(command, "bad") == 0) bad();
 	else if (strcmp(command, "limited") == 0) limited(argv[2]);
 	else if (strcmp(command, "fill") == 0) fill(n);
+	else if (strcmp(command, "fork-signals") == 0) fork_signals((int)n);
+	else if (strcmp(command, "atfork") == 0) atfork();
+	else if (strcmp(command, "stack") == 0) stack();
 	else return 2;
 	return 0;
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+
+	"go.opentelemetry.io/collector/confmap"
 )
 
 // Config is the block `shm` of the receiver's configuration.
@@ -28,6 +30,28 @@ func DefaultConfig() Config {
 	return Config{Directory: "/dev/shm/hotpath"}
 }
 
+// Unmarshal takes bare numbers for mode and group as well, of which YAML makes integers.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	var text struct {
+		Mode  string `mapstructure:"mode"`
+		Group string `mapstructure:"group"`
+	}
+	// Where one key fails the other is decoded all the same. What an environment variable holds is text, too, and stays
+	// as it is there: Get would tell what YAML makes of it.
+	if conf.Unmarshal(&text, confmap.WithIgnoreUnused()) != nil {
+		digits := map[string]any{}
+		for key, known := range map[string]string{"mode": text.Mode, "group": text.Group} {
+			if n, ok := conf.Get(key).(int); ok && known == "" {
+				digits[key] = strconv.Itoa(n)
+			}
+		}
+		if err := conf.Merge(confmap.NewFromStringMap(digits)); err != nil {
+			return fmt.Errorf("merge numbers: %w", err)
+		}
+	}
+	return conf.Unmarshal(c)
+}
+
 // Validate names every key that is wrong.
 func (c Config) Validate() error {
 	var errs error
@@ -40,26 +64,33 @@ func (c Config) Validate() error {
 	return errs
 }
 
+// quoteHint is for whoever wrote 02770 or 0o2770, of which YAML makes decimal 1528. None is mistaken for another
+// mode: no mode with 7 in the hundreds is a decimal number with 7 in the hundreds.
+const quoteHint = `; in YAML quote one that begins with a zero, as in mode: "02770"`
+
 func (c Config) mode() (uint32, error) {
 	if c.Mode == "" {
 		return 0o1777, nil
 	}
 	mode, err := strconv.ParseUint(c.Mode, 8, 32)
 	if err != nil || mode > 0o7777 {
-		return 0, fmt.Errorf("mode: %q must be an octal number up to 7777, such as 1777 or 2770", c.Mode)
+		return 0, fmt.Errorf("mode: %q must be an octal number up to 7777, such as 1777 or 2770%s", c.Mode, quoteHint)
 	}
 	if mode&0o700 != 0o700 {
-		return 0, fmt.Errorf("mode: %q must let the owner read, write and search (7 in the hundreds)", c.Mode)
+		return 0, fmt.Errorf("mode: %q must let the owner read, write and search (7 in the hundreds)%s", c.Mode, quoteHint)
 	}
 	return uint32(mode), nil
 }
 
 // Limits bound what clients can make the collector hold. Each is positive.
 type Limits struct {
-	// Segments is how many are held open at most, SegmentsPerUID of one owner.
+	// Segments is how many are held open at most, SegmentsPerUID of one owner. A fourth of the process's
+	// descriptors, 64 at most, is left to the rest of the Collector in any case.
 	Segments, SegmentsPerUID int
 	// Series is how many are delivered at most, SeriesPerUID of one owner and SeriesPerSegment of one segment.
+	// A series counts as one more for each full KiB of its catalogue record, and so does a resource.
 	Series, SeriesPerUID, SeriesPerSegment int
-	// SegmentSize is how many bytes of one segment are read in one collection at most.
+	// SegmentSize is how many bytes of one segment are read in one collection at most, a stripe's
+	// rounded up to whole pages of 4 KiB.
 	SegmentSize int64
 }

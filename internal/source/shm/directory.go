@@ -96,27 +96,35 @@ func (d *directory) prepare(cfg Config, made bool, logger *zap.Logger) error {
 	}
 	logger = logger.With(zap.String("directory", d.path))
 	tmpfs := fs.Type == unix.TMPFS_MAGIC
+	euid := os.Geteuid()
+	own := int(st.Uid) == euid
+	adopt := !own && euid == 0 && tmpfs
+	// What is new here can be no other collector's, and must be closed to others' tricks before it is locked.
+	if made || adopt {
+		if err := d.own(cfg, true, adopt); err != nil {
+			return err
+		}
+	}
+	if adopt {
+		logger.Info("Adopted the segment directory of another user", zap.Uint32("uid", st.Uid))
+	}
+	if err := d.acquire(); err != nil {
+		return err
+	}
+	// From here on it is this collector's to change, and to complain about.
+	if own && !made {
+		if err := d.own(cfg, false, false); err != nil {
+			return err
+		}
+	}
 	if !tmpfs {
 		logger.Warn("The segment directory is not on tmpfs: counting may wait for a disk")
 	}
-
-	euid := os.Geteuid()
-	own := int(st.Uid) == euid
-	switch {
-	case own:
-		if err := d.own(cfg, made, false); err != nil {
-			return err
-		}
-	case euid == 0 && tmpfs:
-		if err := d.own(cfg, true, true); err != nil {
-			return err
-		}
-		logger.Info("Adopted the segment directory of another user", zap.Uint32("uid", st.Uid))
-	default:
+	if !own && !adopt {
 		logger.Warn("The segment directory belongs to another user: segments that this collector's user may not read are skipped, "+
 			"and those of others are not removed when they end", zap.Uint32("uid", st.Uid))
 	}
-	return d.acquire()
+	return nil
 }
 
 // own gives the directory the configured group and mode, whatever the umask: the default

@@ -134,6 +134,46 @@ func TestSecondCollectorOnADirectoryStopsWithAClearError(t *testing.T) {
 	require.NoError(t, second.Shutdown(context.Background()))
 }
 
+func TestCollectorThatIsRefusedLeavesTheDirectoryAsItIs(t *testing.T) {
+	f := setUp(t)
+	before := stat(t, f.dir)
+	cfg := f.cfg
+	cfg.Mode, cfg.Group = "2750", "1"
+	require.ErrorContains(t, New(cfg, f.limits, f.src.logger, newTelemetry()).Start(context.Background(), nil), "another collector")
+	after := stat(t, f.dir)
+	assert.Equal(t, before.Mode, after.Mode)
+	assert.Equal(t, before.Gid, after.Gid)
+}
+
+func TestSourceThatCannotStartYetWarnsAboutTheDirectoryOnce(t *testing.T) {
+	f := unstarted(t)
+	f.cfg.Directory = filepath.Join(t.TempDir(), "hotpath")
+	var fs unix.Statfs_t
+	require.NoError(t, unix.Statfs(filepath.Dir(f.cfg.Directory), &fs))
+	if fs.Type == unix.TMPFS_MAGIC {
+		t.Skip("needs a temporary directory that is not on tmpfs")
+	}
+	f.dir = f.cfg.Directory
+	f.cfg.Optional = true
+	f.renew()
+	first := New(f.cfg, f.limits, f.src.logger, newTelemetry())
+	require.NoError(t, first.Start(context.Background(), nil))
+	defer first.Shutdown(context.Background())
+	f.logs.TakeAll()
+
+	f.start()
+	for range 3 {
+		require.ErrorContains(t, f.src.Collect(context.Background(), &sink{}), "another collector")
+	}
+	assert.Equal(t, 1, f.logs.Len(), "%v", f.logs.All())
+	require.NoError(t, first.Shutdown(context.Background()))
+	for range 3 {
+		f.collect()
+	}
+	assert.Equal(t, 1, f.logs.FilterMessageSnippet("not on tmpfs").Len())
+	assert.Equal(t, 2, f.logs.Len(), "%v", f.logs.All())
+}
+
 func TestWhatOthersPutInTheLocksPlaceDoesNotKeepTheCollectorOut(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to make files of another user")

@@ -28,9 +28,13 @@ func (s *source) scan() {
 	fd, err := unix.Openat(s.dir.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		s.rescan = true // out of descriptors: at the next collection
-		s.logger.Warn("Cannot list the segment directory", zap.Error(err))
+		if !s.unlisted {
+			s.unlisted = true
+			s.logger.Warn("Cannot list the segment directory; it is tried again at each collection", zap.Error(err))
+		}
 		return
 	}
+	s.unlisted = false
 	f := os.NewFile(uintptr(fd), s.dir.path)
 	defer f.Close()
 	for {
@@ -56,7 +60,9 @@ func (s *source) admit(name string) {
 	}
 	if r := s.readers[keyOf(&st)]; r != nil {
 		r.moved(s.dir, name)
-		s.forgetName(name)
+		if r.process != nil { // before that it may turn out to be as bad as it was
+			s.forgetName(name)
+		}
 		return
 	}
 	old, known := s.skipped[name]
@@ -82,6 +88,10 @@ func (s *source) admit(name string) {
 	if errors.Is(err, unix.ENOENT) {
 		s.forgetName(name)
 		return
+	}
+	if err == nil && reserved(fd) {
+		unix.Close(fd)
+		err = unix.EMFILE
 	}
 	if err != nil {
 		s.skip(name, stampOf(&st), openReason(err), false, err)
@@ -118,9 +128,10 @@ func (s *source) examine(name string, fd int, key fileKey) bool {
 		err = s.checkCopy(segmentKey{st.Uid, header.ID}, live)
 	}
 	if err != nil {
-		magic := segment.HasMagic(head[:n])
-		s.skip(name, stampOf(&st), segment.ReasonOf(err, skipUnreadable), magic, err)
-		if magic && !live && unlink(s.dir, name, key) {
+		reason := segment.ReasonOf(err, skipUnreadable)
+		removable := segment.HasMagic(head[:n]) && litter(reason)
+		s.skip(name, stampOf(&st), reason, removable, err)
+		if removable && !live && unlink(s.dir, name, key) == nil {
 			s.forgetName(name)
 		}
 		return false
@@ -136,7 +147,7 @@ func (s *source) examine(name string, fd int, key fileKey) bool {
 	r.catalogue = segment.NewCatalogue(&r.header)
 	copy(r.fixed[:], head)
 	s.dir.held++
-	s.forgetName(name)
+	delete(s.waiting, name) // what is known against it stays until its catalogue was read
 	s.readers[key] = r
 	s.ids[segmentKey{r.uid, header.ID}] = r
 	s.addOwner(r.uid, 1, 0)
@@ -158,7 +169,7 @@ func (s *source) reap(name string, st *unix.Stat_t) {
 	if unix.Fstat(fd, &opened) != nil || keyOf(&opened) != keyOf(st) {
 		return
 	}
-	if live, err := alive(fd); err == nil && !live && unlink(s.dir, name, keyOf(st)) {
+	if live, err := alive(fd); err == nil && !live && unlink(s.dir, name, keyOf(st)) == nil {
 		s.forgetName(name)
 	}
 }

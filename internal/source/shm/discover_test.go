@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
+	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/segment"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 )
 
@@ -72,6 +74,7 @@ func TestEverythingThatIsNoSegmentIsCountedByReasonOnceAndTheRestGoesOn(t *testi
 		}, "bounds"},
 		"sparse and huge": {func(p string) error { return giant(t, p, 8<<20) }, "sparse"},
 		"too large":       {func(p string) error { return giant(t, p, 1<<40) }, "too_large"},
+		"tiny stripes":    {func(p string) error { return tiny(t, p) }, "sparse"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setUp(t)
@@ -131,6 +134,43 @@ func giant(t *testing.T, path string, stripe uint64) error {
 		return err
 	}
 	return os.Rename(live.Path, path)
+}
+
+// tiny is a file with as many stripes as there may be, of which next to nothing exists.
+func tiny(t *testing.T, path string) error {
+	b := requests(1).Bytes()
+	const size = segmenttest.StripesOffset + layout.MaxStripes*segment.PageSize
+	segmenttest.Put(b, layout.OffStripeSize, segment.PageSize)
+	segmenttest.Put(b, layout.OffStripeCount, layout.MaxStripes)
+	segmenttest.Put(b, layout.OffStripesUsed, layout.MaxStripes)
+	segmenttest.Put(b, layout.OffFileSize, size)
+	live, err := segmenttest.Publish(filepath.Dir(path), ".growing", b)
+	if err != nil {
+		return err
+	}
+	t.Cleanup(live.Die)
+	if err := os.Truncate(live.Path, size); err != nil {
+		return err
+	}
+	return os.Rename(live.Path, path)
+}
+
+func TestHolesPunchedIntoASegmentLaterMakeItSparse(t *testing.T) {
+	f := setUp(t)
+	s := requests(1)
+	s.StripeCount, s.StripesUsed = 64, 64
+	s.Records[1].Slot = segmenttest.StripeSize/8 - 1
+	live := f.publish("a", s)
+	for range 2 {
+		assert.Equal(t, map[string]uint64{"requests": 0}, f.one().counters)
+	}
+	fd, err := unix.Open(live.Path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE,
+		segmenttest.StripesOffset, 64*segmenttest.StripeSize))
+	f.collect()
+	assert.Equal(t, map[string]int64{"sparse": 1}, f.tel.skips())
 }
 
 func TestGiantCostsNoMemoryAndNoTime(t *testing.T) {
@@ -296,6 +336,76 @@ func TestSeriesBeyondALimitAreLeftOut(t *testing.T) {
 	}
 }
 
+func TestLongSeriesTakeMoreOfALimit(t *testing.T) {
+	for name, limits := range map[string]func(*Limits){
+		"series":             func(l *Limits) { l.Series = 9 },
+		"series per uid":     func(l *Limits) { l.SeriesPerUID = 9 },
+		"series per segment": func(l *Limits) { l.SeriesPerSegment = 9 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := unstarted(t)
+			limits(&f.limits)
+			f.renew()
+			f.start()
+			s := requests(1)
+			s.Records = s.Records[:1:1]
+			for i := range 5 {
+				s.Records = append(s.Records, segmenttest.Counter(uint64(1+i), "long", segmenttest.Int("i", int64(i)),
+					segmenttest.Str("k", strings.Repeat("v", 1000)), segmenttest.Str("l", strings.Repeat("v", 1000))))
+			}
+			live := f.publish("a", s)
+			assert.Len(t, f.one().order, 3, "each counts as two more for its 2 KiB")
+			assert.Equal(t, map[string]int64{"limit": 2}, f.tel.series)
+			f.src.Commit()
+			live.Die()
+			for range 2 {
+				f.collect()
+				f.src.Commit()
+			}
+			assert.Zero(t, f.src.series)
+			assert.Empty(t, f.src.owners)
+		})
+	}
+}
+
+func TestSeriesLeftOutForALimitAreLoggedOnceASegment(t *testing.T) {
+	f := unstarted(t)
+	f.limits.SeriesPerSegment = 1
+	f.renew()
+	f.start()
+	for i := range 2 {
+		s := requests(uint64(i))
+		s.PID = uint64(100 + i)
+		s.Records = append(s.Records, segmenttest.Counter(2, "b"))
+		live := f.publish(fmt.Sprint(i), s)
+		f.collect()
+		live.Add(segmenttest.Counter(3, "c"))
+	}
+	f.collect()
+	assert.Equal(t, map[string]int64{"limit": 4}, f.tel.series)
+	assert.Equal(t, 2, f.logs.Len(), "%v", f.logs.All())
+	for i, entry := range f.logs.All() {
+		assert.Contains(t, entry.Message, "limit")
+		assert.Equal(t, fmt.Sprint(i), entry.ContextMap()["name"])
+	}
+}
+
+func TestSegmentThatWaitsForRoomForSeriesIsLoggedOnce(t *testing.T) {
+	f := unstarted(t)
+	f.limits.Series = 1
+	f.renew()
+	f.start()
+	f.publish("0", requests(0))
+	s := requests(1)
+	s.PID = 43
+	f.publish("1", s)
+	for range 3 {
+		f.one()
+	}
+	assert.Equal(t, map[string]int64{"limit": 1}, f.tel.skips())
+	assert.Equal(t, 1, f.logs.Len(), "%v", f.logs.All())
+}
+
 func TestExhaustedDescriptorsStopNothingElse(t *testing.T) {
 	f := setUp(t)
 	f.publish("a", requests(1))
@@ -319,6 +429,66 @@ func TestExhaustedDescriptorsStopNothingElse(t *testing.T) {
 	assert.Len(t, s.processes, 1)
 	assert.Len(t, f.collect(), 2)
 	assert.Equal(t, map[string]int64{"fd_limit": 1}, f.tel.skips())
+}
+
+func TestSegmentsLeaveDescriptorsToTheRestOfTheCollector(t *testing.T) {
+	f := unstarted(t)
+	require.NoError(t, os.Mkdir(f.dir, 0o755))
+	const segments = 150
+	var lives []*segmenttest.Live
+	for i := range segments {
+		s := requests(uint64(i))
+		s.PID = uint64(100 + i)
+		lives = append(lives, f.publish(fmt.Sprint(i), s))
+	}
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 128, Max: old.Max}))
+	defer func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old)) }()
+
+	f.start()
+	waiting := f.tel.skips()
+	assert.Greater(t, waiting["fd_limit"], int64(segments-96))
+	assert.Less(t, waiting["fd_limit"], int64(segments-30))
+	assert.Greater(t, len(f.collect()), 30)
+	f.src.Commit()
+	for range 30 { // an exporter's connections
+		file, err := os.Open("/dev/null")
+		require.NoError(t, err)
+		defer file.Close()
+	}
+
+	finals := 0
+	for _, l := range lives {
+		l.Die()
+	}
+	for range 20 {
+		for _, p := range f.collect() {
+			if p.State == emit.Final {
+				finals++
+			}
+		}
+		f.src.Commit()
+	}
+	assert.Equal(t, segments, finals, "those that waited are taken as descriptors come back")
+	assert.Empty(t, f.names())
+	assert.Equal(t, waiting, f.tel.skips(), "each is counted once")
+}
+
+func TestDirectoryThatCannotBeListedIsWarnedAboutOnce(t *testing.T) {
+	f := setUp(t)
+	f.publish("a", requests(1))
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}))
+	f.src.rescan = true
+	for range 3 {
+		assert.NoError(t, f.src.Collect(context.Background(), &sink{}))
+	}
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
+	assert.Equal(t, 1, f.logs.FilterMessageSnippet("Cannot list").Len())
+	f.one()
+	assert.False(t, f.src.rescan)
 }
 
 func TestHiddenNamesAreNotSegments(t *testing.T) {

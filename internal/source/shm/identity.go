@@ -73,6 +73,7 @@ func identify(client []emit.Attribute, uid uint32, pid int, claimed uint64, inst
 	if executable != "" {
 		resource = set(resource, emit.Attribute{Key: "process.executable.name", Type: emit.AttributeString, Str: executable})
 	}
+	resource = set(resource, emit.Attribute{Key: "process.user.id", Type: emit.AttributeInt, Bits: uint64(uid)})
 	resource = setMissing(resource, "service.instance.id", uuid(instance))
 	return setMissing(resource, "service.name", "unknown_service")
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
@@ -44,41 +43,43 @@ func (s *source) refreshOne(r *reader) bool {
 		}
 		r.dead = !live
 	}
-	known := len(r.catalogue.Series)
+	charged := r.catalogue.Charged
 	room := s.room(r)
-	if known == 0 && room <= 0 {
+	if len(r.catalogue.Series) == 0 && room <= 0 {
 		if !r.limited {
 			r.limited = true
-			s.tel.SegmentSkipped(string(skipLimit))
+			s.report(r.name, skipLimit, nil)
 		}
 		return true // it waits, whole
 	}
 	n, err := r.refresh(s.buffers, s.limits.SegmentSize, room)
 	s.tel.BytesRead(n)
-	s.addOwner(r.uid, 0, len(r.catalogue.Series)-known)
-	if len(r.catalogue.Skipped) > 0 {
-		for reason, n := range r.catalogue.Skipped {
-			s.skipSeries(reason, n)
-		}
-		clear(r.catalogue.Skipped)
+	s.addOwner(r.uid, 0, r.catalogue.Charged-charged)
+	if r.catalogue.Skipped[segment.ErrLimit] > 0 && !r.trimmed {
+		r.trimmed = true
+		s.logger.Warn("Leaving out series of a segment that are beyond a limit", zap.String("name", r.name), zap.Uint32("uid", r.uid))
 	}
+	for reason, n := range r.catalogue.Skipped {
+		s.skipSeries(reason, n)
+	}
+	clear(r.catalogue.Skipped)
 	if err != nil {
 		s.drop(r, err)
 		return false
 	}
 	if r.dead && len(r.catalogue.Series) == 0 {
 		s.reportClient(r)
-		unlink(r.dir, r.name, r.key)
+		s.remove(r)
 		s.discard(r)
 		return false
 	}
 	return true
 }
 
-// room is how many more series a segment may have.
+// room is how much more a segment's catalogue may charge.
 func (s *source) room(r *reader) int {
 	return min(s.limits.Series-s.series, s.limits.SeriesPerUID-s.owners[r.uid].series,
-		s.limits.SeriesPerSegment-len(r.catalogue.Series))
+		s.limits.SeriesPerSegment-r.catalogue.Charged)
 }
 
 func (s *source) skipSeries(reason segment.Reason, n int64) {
@@ -111,6 +112,7 @@ func (s *source) attach() {
 			s.fresh = append(s.fresh, r) // it waits for room
 			continue
 		}
+		s.forgetName(r.name)
 		if r.catalogue.ResourceFaults > 0 {
 			s.logger.Warn("Left out resource attributes that are malformed",
 				zap.String("name", r.name), zap.Int("attributes", r.catalogue.ResourceFaults))
@@ -132,17 +134,13 @@ func rank(r *reader) int {
 func (s *source) processOf(r *reader, holder int) *process {
 	key := processKey{r.uid, r.header.PID, r.header.Instance, r.catalogue.ResourceID}
 	known := s.byKey[key]
-	if known != nil && known.ended {
-		known = nil
-	}
 	alive := known != nil && known.alive()
-	if known != nil && (alive && !r.late || !alive && r.dead) {
+	switch {
+	case known == nil || known.ended:
+	case alive && !r.late, !alive && r.dead:
 		return known
-	}
-	if alive {
-		if late := s.lates[key]; late != nil {
-			return late
-		}
+	case alive && s.lates[key] != nil:
+		return s.lates[key]
 	}
 
 	p := &process{key: key, names: map[string]*instrument{}}
@@ -150,12 +148,14 @@ func (s *source) processOf(r *reader, holder int) *process {
 	p.Owner = r.uid
 	p.Start = r.header.StartTime
 	if alive {
-		// Its last values were right at the latest when the segment that lives began. They are
-		// never merged into it: only its writer could say whether they are part of it already.
-		p.late = true
-		p.Time = max(p.Start, known.Start)
+		// Its last values are never merged into those of the segment that lives: only the writer could
+		// say whether they are part of them already.
+		p.supersede(known.Start)
 		s.lates[key] = p
 	} else {
+		if known != nil { // it executed another program, which may be its own again
+			known.supersede(p.Start)
+		}
 		s.byKey[key] = p
 	}
 	s.processes = append(s.processes, p)
@@ -176,9 +176,14 @@ func (s *source) deliver(ctx context.Context, sink emit.Sink) error {
 			return err
 		}
 		read += s.snapshot(p)
+		p.ended = p.ended || len(p.readers) == 0
+		if p.over() {
+			continue
+		}
+		p.bound(s.collected.UnixNano())
 		switch {
-		case p.ended || len(p.readers) == 0:
-			p.ended, p.State = true, emit.Gone
+		case p.ended:
+			p.State = emit.Gone
 		case p.alive():
 			p.State = emit.Live
 		default:
@@ -238,7 +243,7 @@ func (s *source) snapshot(p *process) (read int64) {
 // commit is about a process that was accepted as it was handed over. It returns whether nothing is left of it.
 func (s *source) commit(p *process) (over bool) {
 	if !p.handed {
-		return false
+		return p.over()
 	}
 	p.handed = false
 	for _, r := range p.readers {
@@ -247,7 +252,7 @@ func (s *source) commit(p *process) (over bool) {
 		}
 		s.reportClient(r)
 		if r.final && r.fd >= 0 {
-			unlink(r.dir, r.name, r.key)
+			s.remove(r)
 			s.close(r)
 		}
 	}
@@ -257,8 +262,7 @@ func (s *source) commit(p *process) (over bool) {
 			r.stripes, r.shared = nil, nil
 		}
 	}
-	// The series of a late one go on in the process that lives.
-	return p.handedState == emit.Gone || p.ended && p.late
+	return p.handedState == emit.Gone || p.over()
 }
 
 // reportClient reports what the client counted about itself since the last time.
@@ -280,13 +284,9 @@ func countIncrease(now, old uint64, count func(int64)) {
 // drop stops reading a segment that turned out bad.
 func (s *source) drop(r *reader, cause error) {
 	reason := segment.ReasonOf(cause, skipUnreadable)
-	var st unix.Stat_t
-	if r.dir == s.dir && unix.Fstat(r.fd, &st) == nil {
-		s.skip(r.name, stampOf(&st), reason, true, cause)
-	} else { // there is no name to remember: its directory was replaced
-		s.report(r.name, reason, cause)
-	}
-	if r.dead && unlink(r.dir, r.name, r.key) {
+	removable := litter(reason)
+	s.disregard(r, reason, removable, cause)
+	if removable && r.dead && unlink(r.dir, r.name, r.key) == nil {
 		s.forgetName(r.name)
 	}
 	s.discard(r)
@@ -295,7 +295,7 @@ func (s *source) drop(r *reader, cause error) {
 // discard lets go of a segment and what it counts against the limits.
 func (s *source) discard(r *reader) {
 	s.close(r)
-	s.addOwner(r.uid, -1, -len(r.catalogue.Series))
+	s.addOwner(r.uid, -1, -r.catalogue.Charged)
 	s.fresh = slices.DeleteFunc(s.fresh, func(other *reader) bool { return other == r })
 	if r.process != nil {
 		r.process.remove(r)
@@ -318,7 +318,7 @@ func (s *source) close(r *reader) {
 // forget ends a process.
 func (s *source) forget(p *process) {
 	for _, r := range p.readers {
-		s.addOwner(r.uid, -1, -len(r.catalogue.Series))
+		s.addOwner(r.uid, -1, -r.catalogue.Charged)
 	}
 	if s.byKey[p.key] == p {
 		delete(s.byKey, p.key)

@@ -230,6 +230,68 @@ func TestCorruptSegmentIsCountedAndLoggedOnceAndHarmsNoOther(t *testing.T) {
 	assert.Equal(t, []string{"good"}, f.names(), "removed when its writer ended")
 }
 
+func TestBadCatalogueIsLoggedOnceHoweverOftenItsFileChanges(t *testing.T) {
+	f := setUp(t)
+	b := requests(1).Bytes()
+	segmenttest.Put(b, segmenttest.CatalogueOffset, 0)
+	live, err := segmenttest.Publish(f.dir, "a", b)
+	require.NoError(t, err)
+	t.Cleanup(live.Die)
+	f.noticed()
+	for i := range 4 {
+		assert.Empty(t, f.collect())
+		f.src.Commit()
+		require.NoError(t, os.Chmod(live.Path, 0o600+os.FileMode(i)))
+	}
+	assert.Equal(t, map[string]int64{"catalogue": 1}, f.tel.skips())
+	assert.Equal(t, 1, f.logs.Len(), "%v", f.logs.All())
+	assert.Empty(t, f.src.readers)
+	live.Die()
+	f.collect()
+	f.collect()
+	assert.Empty(t, f.names())
+}
+
+func TestDeadSegmentThatAnotherCollectorCouldReadIsNotRemoved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		bytes  func(id uint64) []byte
+		reason string
+	}{
+		"one of a newer version": {func(id uint64) []byte {
+			b := requests(id).Bytes()
+			segmenttest.Put(b, layout.OffMajor, 2)
+			return b
+		}, "version"},
+		"one beyond the configured size": {func(id uint64) []byte {
+			s := requests(id)
+			s.Records[1].Slot = segmenttest.StripeSize/8 - 1
+			return s.Bytes()
+		}, "too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := unstarted(t)
+			f.limits.SegmentSize = segmenttest.StripeSize
+			f.renew()
+			f.start()
+			live, err := segmenttest.Publish(f.dir, "a", tt.bytes(1))
+			require.NoError(t, err)
+			defer live.Die()
+			f.noticed()
+			f.write("b", tt.bytes(2)) // dead at once
+			for range 3 {
+				assert.Empty(t, f.collect())
+				f.src.Commit()
+				live.Die()
+			}
+			assert.Equal(t, []string{"a", "b"}, f.names())
+			assert.Empty(t, f.src.readers)
+			assert.EqualValues(t, 2, f.tel.states["skipped"])
+			assert.Equal(t, map[string]int64{tt.reason: 2}, f.tel.skips())
+			assert.Equal(t, 2, f.logs.Len(), "%v", f.logs.All())
+		})
+	}
+}
+
 func TestHeaderThatChangesMakesASegmentCorrupt(t *testing.T) {
 	f := setUp(t)
 	live := f.publish("a", requests(1))
@@ -399,4 +461,34 @@ func TestProcessThatAnEarlierCollectorMayHaveDeliveredIsMarked(t *testing.T) {
 	for _, p := range f.src.processes {
 		assert.Equal(t, p.key.pid == 42, p.Seen)
 	}
+}
+
+func TestStartInTheFutureIsLoweredOnceForGood(t *testing.T) {
+	f := setUp(t)
+	s := requests(1)
+	s.StartTime = time.Now().Add(time.Hour).UnixNano()
+	f.publish("a", s)
+	for range 2 { // when it is found, and when the clock is set back later
+		began := time.Now().UnixNano()
+		first := f.one().Start
+		assert.Less(t, first, began, "not even in the time that the batch took to get here")
+		for range 3 {
+			time.Sleep(time.Millisecond)
+			assert.Equal(t, first, f.one().Start)
+		}
+		f.src.processes[0].Start = s.StartTime
+	}
+}
+
+func TestSuccessorThatStartsInTheFutureMovesNoPointThere(t *testing.T) {
+	f := setUp(t)
+	f.publish("a", requests(1)).Die()
+	f.one()
+	f.publish("b", successor(time.Now().Add(time.Hour).UnixNano()))
+	processes := f.collect()
+	require.Len(t, processes, 2)
+	assert.Equal(t, emit.Final, processes[0].State)
+	assert.LessOrEqual(t, processes[0].Time, time.Now().UnixNano())
+	assert.GreaterOrEqual(t, processes[0].Time, processes[0].Start)
+	assert.Equal(t, processes[1].Start, processes[0].Time)
 }

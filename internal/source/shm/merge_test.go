@@ -2,10 +2,10 @@ package shm
 
 import (
 	"math"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
@@ -108,21 +108,6 @@ func TestSegmentsMergeOnlyWithEqualPidInstanceAndResource(t *testing.T) {
 	assert.Len(t, f.collect(), 4)
 }
 
-func TestLiveSegmentOfAnEndedProcessBeginsANewOne(t *testing.T) {
-	f := setUp(t)
-	f.publish("a", requests(1)).Die()
-	first := f.one()
-	f.src.Commit()
-	f.publish("b", requests(2))
-	processes := f.collect()
-	require.Len(t, processes, 2)
-	assert.Equal(t, emit.Gone, processes[0].State)
-	assert.Same(t, first.process, processes[0].process)
-	assert.Equal(t, emit.Live, processes[1].State)
-	f.src.Commit()
-	assert.Equal(t, emit.Live, f.one().State)
-}
-
 func TestInstrumentThatContradictsAnotherSegmentIsLeftOut(t *testing.T) {
 	f := setUp(t)
 	f.publish("a", requests(1))
@@ -189,12 +174,14 @@ func TestResourceIsCompletedFromTheKernel(t *testing.T) {
 	f := setUp(t)
 	s := requests(1)
 	s.Instance = [16]byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10}
-	s.Records[0] = segmenttest.Resource(segmenttest.Str("process.executable.name", "liar"), segmenttest.Int("process.pid", 1))
+	s.Records[0] = segmenttest.Resource(segmenttest.Str("process.executable.name", "liar"), segmenttest.Int("process.pid", 1),
+		segmenttest.Int("process.user.id", 4321))
 	f.publish("a", s).Die() // so that only the client's word is left
 	p := f.one()
 	assert.Equal(t, []emit.Attribute{
 		segmenttest.Str("process.executable.name", "liar"),
 		segmenttest.Int("process.pid", 42),
+		segmenttest.Int("process.user.id", int64(os.Geteuid())),
 		segmenttest.Str("service.instance.id", "01234567-89ab-cdef-fedc-ba9876543210"),
 		segmenttest.Str("service.name", "unknown_service"),
 	}, p.Resource)

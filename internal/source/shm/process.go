@@ -2,6 +2,7 @@ package shm
 
 import (
 	"slices"
+	"time"
 
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
 
@@ -26,10 +27,10 @@ type process struct {
 	instruments []*instrument // in the order of appearance
 	names       map[string]*instrument
 
-	late  bool // all segments were dead when found, and others of the process live
-	ended bool // nothing is left to be delivered but its end
-	known bool // to the sink, since an earlier collection
-	begun bool // by the sink, in this collection
+	superseded bool // its series go on in another, of the same key
+	ended      bool // nothing is left to be delivered but its end
+	known      bool // to the sink, since an earlier collection
+	begun      bool // by the sink, in this collection
 	// handed says in which state the last collection handed it over, if it did.
 	handed      bool
 	handedState emit.State
@@ -59,6 +60,29 @@ func (p *process) alive() bool {
 	return slices.ContainsFunc(p.readers, func(r *reader) bool { return !r.dead })
 }
 
+// supersede makes way for a process that began at start. The last values were right at the latest then: at the
+// time of the other's they would be two values of one series, and their end would be its end.
+func (p *process) supersede(start int64) {
+	p.superseded = true
+	p.Time = max(p.Start, start)
+}
+
+// over says that nothing is left to be told.
+func (p *process) over() bool { return p.superseded && p.ended }
+
+// bound takes times back that lie in the future, for good: the clock was set back, or a client lies. A start that
+// moved with the clock would be a reset at each collection. The batch has begun a little before now, and its points
+// may not start after it: hence the second.
+func (p *process) bound(now int64) {
+	past := now - int64(time.Second)
+	if p.Start > now {
+		p.Start = past
+	}
+	if p.Time > now {
+		p.Time = max(p.Start, past)
+	}
+}
+
 // add makes a segment part of the process.
 func (p *process) add(r *reader) {
 	r.process = p
@@ -66,6 +90,7 @@ func (p *process) add(r *reader) {
 	if !p.known { // later, a start must not change
 		p.Start = min(p.Start, r.header.StartTime)
 		last := r.dir.lastDelivery
+		// Also true of one that the earlier collector had left waiting for room: it kept no list of those.
 		p.Seen = p.Seen || !last.IsZero() && r.header.StartTime < last.UnixNano()
 	}
 }

@@ -76,13 +76,13 @@ type reader struct {
 	header    segment.Header
 	fixed     [segment.FixedSize]byte
 	catalogue *segment.Catalogue
-	checked   int64 // bytes that the file is known to have blocks for
 
 	dead    bool // nobody holds the lock: the next snapshot is the last
 	late    bool // was dead when it was found
 	final   bool // stripes and shared are the last values
 	handed  bool // to the sink, by the last collection
-	limited bool // was counted as waiting for room for series
+	limited bool // was reported as waiting for room for series
+	trimmed bool // was logged as having series beyond a limit
 	process *process
 	added   int // how many of catalogue.Series the process knows
 
@@ -121,7 +121,7 @@ func pread(fd int, b []byte, offset int64) error {
 	return nil
 }
 
-// refresh reads the header, and what is new in the catalogue: room series at most.
+// refresh reads the header, and what is new in the catalogue, which may charge no more than room.
 func (r *reader) refresh(b *buffers, size int64, room int) (read int64, err error) {
 	head := bytesOf(b.chunk[:layout.HeaderSize/8])
 	if err := pread(r.fd, head, 0); err != nil {
@@ -139,8 +139,11 @@ func (r *reader) refresh(b *buffers, size int64, room int) (read int64, err erro
 	if err := r.check(size); err != nil {
 		return read, err
 	}
+	if r.catalogue.Parsed == progress.CatalogueUsed {
+		return read, nil
+	}
 	for r.catalogue.Parsed < progress.CatalogueUsed {
-		before, known := r.catalogue.Parsed, len(r.catalogue.Series)
+		before, charged := r.catalogue.Parsed, r.catalogue.Charged
 		n := min(progress.CatalogueUsed-before, chunkSize)
 		chunk := bytesOf(b.chunk)[:n]
 		if err := pread(r.fd, chunk, r.header.CatalogueOffset+before); err != nil {
@@ -150,21 +153,21 @@ func (r *reader) refresh(b *buffers, size int64, room int) (read int64, err erro
 		if err := r.catalogue.Parse(chunk, progress.CatalogueUsed, room); err != nil {
 			return read, err
 		}
-		room -= len(r.catalogue.Series) - known
+		room -= r.catalogue.Charged - charged
 	}
 	return read, r.check(size)
 }
 
-// check refuses a segment that claims more than it may, or more than it has memory for.
+// check refuses a segment that claims more than it may, or more than it has memory for. Blocks
+// may be given back at any time, so those of the last collection prove nothing.
 func (r *reader) check(size int64) error {
 	claim := layout.HeaderSize + r.header.CatalogueUsed + int64(r.catalogue.SharedWords)*8
-	// Neither factor exceeds a file's size, and their product was checked by ParseHeader.
-	claim += r.header.StripesUsed * int64(r.catalogue.StripeWords) * 8
+	// A stripe in use has pages of its own: otherwise thousands of tiny ones would cost a reader far more than their writer.
+	// Neither factor exceeds a file's size, and ParseHeader checked the product of what it is rounded up to at most.
+	words := int64(r.catalogue.StripeWords) * 8
+	claim += r.header.StripesUsed * ((words + segment.PageSize - 1) &^ (segment.PageSize - 1))
 	if claim > size {
 		return fmt.Errorf("%w: %d bytes of %d", segment.ErrTooLarge, claim, size)
-	}
-	if claim <= r.checked {
-		return nil
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(r.fd, &st); err != nil {
@@ -176,7 +179,6 @@ func (r *reader) check(size int64) error {
 	if claim > st.Blocks*blockSize+sparseSlack {
 		return fmt.Errorf("%w: %d bytes with %d allocated", segment.ErrSparse, claim, st.Blocks*blockSize)
 	}
-	r.checked = claim
 	return nil
 }
 

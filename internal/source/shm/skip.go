@@ -2,7 +2,7 @@ package shm
 
 import (
 	"errors"
-	"os"
+	"fmt"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -22,6 +22,8 @@ const (
 	skipDuplicate  segment.Reason = "duplicate"
 	skipLimit      segment.Reason = "limit"
 	skipFDLimit    segment.Reason = "fd_limit"
+	// skipNotRemovable is against a dead segment that was delivered as a whole and could not be removed.
+	skipNotRemovable segment.Reason = "not_removable"
 )
 
 const (
@@ -75,6 +77,34 @@ func (s *source) report(name string, reason segment.Reason, cause error) {
 	s.tel.SegmentSkipped(string(reason))
 	s.logger.Warn("Not reading a file in the segment directory",
 		zap.String("name", name), zap.String("reason", string(reason)), zap.Error(cause))
+}
+
+// litter says whether a file that began like a segment is of no use to anybody, so that it is
+// removed when its writer ended. Another version or another configuration of the collector may read the rest.
+func litter(reason segment.Reason) bool {
+	switch reason {
+	case segment.ErrVersion, segment.ErrTooLarge, skipUnreadable:
+		return false
+	}
+	return true
+}
+
+// disregard reports a segment whose file is not to be read any more, and remembers it if its directory is still in use.
+func (s *source) disregard(r *reader, reason segment.Reason, removable bool, cause error) {
+	var st unix.Stat_t
+	if r.dir == s.dir && unix.Fstat(r.fd, &st) == nil {
+		s.skip(r.name, stampOf(&st), reason, removable, cause)
+	} else {
+		s.report(r.name, reason, cause)
+	}
+}
+
+// remove unlinks a dead segment that was delivered as a whole. One that cannot be removed is remembered: it must
+// not be delivered again, which only a later collector may do.
+func (s *source) remove(r *reader) {
+	if err := unlink(r.dir, r.name, r.key); err != nil {
+		s.disregard(r, skipNotRemovable, true, err)
+	}
 }
 
 // forgetName drops what is remembered of a name.
@@ -145,16 +175,15 @@ func openReason(err error) segment.Reason {
 	}
 }
 
-// unlink removes a name that is the given file's: a regular file with one link which,
-// unless this is root, belongs to this user. The caller knows that it began like a segment.
-// What cannot be removed stays, and a later collector finds it again.
-func unlink(d *directory, name string, key fileKey) bool {
+// unlink removes a name if it is still the given file's, a regular file with one link. The caller
+// knows that it began like a segment; whether this user may remove it the kernel decides.
+func unlink(d *directory, name string, key fileKey) error {
 	var st unix.Stat_t
 	if unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || keyOf(&st) != key || typeReason(&st) != "" {
-		return false
+		return nil
 	}
-	if euid := os.Geteuid(); euid != 0 && int(st.Uid) != euid {
-		return false
+	if err := unix.Unlinkat(d.fd, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove segment: %w", err)
 	}
-	return unix.Unlinkat(d.fd, name, 0) == nil
+	return nil
 }

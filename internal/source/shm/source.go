@@ -50,6 +50,8 @@ type source struct {
 	waiting map[string]segment.Reason // for room
 	crowded bool                      // some wait that are not remembered
 	rescan  bool
+	// unlisted says that the last try to list the directory failed.
+	unlisted bool
 
 	retired      map[segmentKey]struct{}
 	retiredOrder []segmentKey

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 )
 
@@ -110,4 +111,57 @@ func TestSegmentsOfAnotherUserNeverMerge(t *testing.T) {
 	processes := f.collect()
 	require.Len(t, processes, 2)
 	assert.NotEqual(t, processes[0].Owner, processes[1].Owner)
+}
+
+func TestCollectorThatOwnsTheDirectoryRemovesTheDeadOfOtherUsers(t *testing.T) {
+	requireRoot(t)
+	f := unstarted(t)
+	require.NoError(t, os.Mkdir(f.dir, 0o755))
+	path := f.write("a", counting(requests(1), 4))
+	require.NoError(t, os.Chown(path, 1234, 0))
+	require.NoError(t, os.Chmod(path, 0o640))
+	require.NoError(t, os.Chown(f.dir, nobody, 0))
+	require.NoError(t, os.Chmod(f.dir, os.ModeSetgid|0o770))
+	unprivileged(t)
+	f.start()
+	p := f.one()
+	assert.Equal(t, map[string]uint64{"requests": 4}, p.counters)
+	assert.EqualValues(t, 1234, p.Owner)
+	f.src.Commit()
+	assert.Empty(t, f.names())
+	assert.Empty(t, f.tel.skips())
+}
+
+func TestDeadSegmentThatCannotBeRemovedIsDeliveredAndLoggedOnce(t *testing.T) {
+	requireRoot(t)
+	f := unstarted(t)
+	require.NoError(t, os.Mkdir(f.dir, 0o755))
+	require.NoError(t, os.Chmod(f.dir, os.ModeSticky|0o777))
+	empty := requests(2)
+	empty.PID, empty.Records = 43, empty.Records[:1]
+	for name, b := range map[string][]byte{"a": counting(requests(1), 4), "empty": empty.Bytes()} {
+		path := f.write(name, b)
+		require.NoError(t, os.Chown(path, 1234, 0))
+		require.NoError(t, os.Chmod(path, 0o644))
+	}
+	end := unprivileged(t)
+	f.start()
+	f.logs.TakeAll()
+	assert.Equal(t, map[string]uint64{"requests": 4}, f.one().counters)
+	f.src.Commit()
+	assert.Equal(t, emit.Gone, f.one().State)
+	f.src.Commit()
+	for range 3 {
+		clear(f.src.retired) // as if thousands had ended since
+		f.src.rescan = true
+		assert.Empty(t, f.collect())
+		f.src.Commit()
+	}
+	assert.Equal(t, []string{"a", "empty"}, f.names())
+	assert.Equal(t, map[string]int64{"not_removable": 2}, f.tel.skips())
+	assert.Equal(t, 2, f.logs.Len(), "%v", f.logs.All())
+
+	end()
+	assert.Empty(t, f.collect())
+	assert.Empty(t, f.names(), "removed as soon as it can be")
 }

@@ -106,7 +106,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverHotpathPointsDropped, err = builder.meter.Int64Counter(
 		"otelcol_receiver_hotpath_points_dropped",
-		metric.WithDescription("Data points given up after the next component in the pipeline had refused them for good ten times in a row. [Alpha]"),
+		metric.WithDescription("Data points given up after the next component in the pipeline had refused them for good at least ten times in a row, for an hour or longer. [Alpha]"),
 		metric.WithUnit("{datapoints}"),
 	)
 	errs = errors.Join(errs, err)

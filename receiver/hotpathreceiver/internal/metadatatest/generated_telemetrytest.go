@@ -119,7 +119,7 @@ func AssertEqualReceiverHotpathCollectionDuration(t *testing.T, tt *componenttes
 func AssertEqualReceiverHotpathPointsDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_hotpath_points_dropped",
-		Description: "Data points given up after the next component in the pipeline had refused them for good ten times in a row. [Alpha]",
+		Description: "Data points given up after the next component in the pipeline had refused them for good at least ten times in a row, for an hour or longer. [Alpha]",
 		Unit:        "{datapoints}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
