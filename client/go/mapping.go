@@ -27,7 +27,7 @@ func roomy() geometry {
 	return geometry{
 		catalogue: 8 << 20,
 		shared:    256 << 10,
-		stripe:    4 << 20,
+		stripe:    8 << 20,
 		stripes:   min(1+max(64, 2*runtime.NumCPU()), segment.MaxStripes),
 		overflows: 256,
 	}

@@ -35,7 +35,7 @@ func TestASegmentIsAsTheFormatSays(t *testing.T) {
 	for offset, want := range map[int]uint64{
 		segment.OffHeaderSize: 512, segment.OffFileSize: uint64(g.size()), segment.OffPID: uint64(os.Getpid()),
 		segment.OffCatalogueOffset: 512, segment.OffCatalogueSize: 8<<20 - 512, segment.OffSharedOffset: 8 << 20, segment.OffSharedSize: 256 << 10,
-		segment.OffStripesOffset: 8<<20 + 256<<10, segment.OffStripeSize: 4 << 20, segment.OffStripeCount: uint64(g.stripes), segment.OffStripesUsed: 1,
+		segment.OffStripesOffset: 8<<20 + 256<<10, segment.OffStripeSize: 8 << 20, segment.OffStripeCount: uint64(g.stripes), segment.OffStripesUsed: 1,
 	} {
 		if got := p.field(offset); got != want {
 			t.Errorf("the header's word at %d is %d, want %d", offset, got, want)

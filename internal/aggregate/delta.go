@@ -23,17 +23,16 @@ type Delta struct {
 	now     int64
 
 	processes map[*emit.Process]*interval
-	counters  map[*emit.Series]*counterState
-	hists     map[*emit.Series]*histogramState
 
 	// To be done when the batch was accepted.
 	toldProcesses []*interval
 	toldCounters  []*counterState
 	toldHists     []*histogramState
 	goneProcesses []*emit.Process
-	goneSeries    []*emit.Series
+	goneSeries    []*emit.Series // of processes that go on
 
 	in      *interval // nil while a process is gone
+	wholly  bool      // it is gone, and not only some series that a Fold has ended
 	batch   uint64
 	scratch emit.HistogramValue
 }
@@ -44,6 +43,8 @@ type interval struct {
 	found     uint64       // the batch in which it was first seen
 	time      int64        // of this batch's values
 	delivered int64        // of the last values that were accepted, 0 if none were
+	counters  map[*emit.Series]*counterState
+	hists     map[*emit.Series]*histogramState
 }
 
 type counterState struct {
@@ -62,8 +63,6 @@ func NewDelta(next emit.Sink, started int64) *Delta {
 		next:      next,
 		started:   started,
 		processes: make(map[*emit.Process]*interval),
-		counters:  make(map[*emit.Series]*counterState),
-		hists:     make(map[*emit.Series]*histogramState),
 		scratch:   emit.HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)},
 	}
 }
@@ -89,9 +88,11 @@ func (d *Delta) Commit() {
 	for _, p := range d.goneProcesses {
 		delete(d.processes, p)
 	}
-	for _, s := range d.goneSeries {
-		delete(d.counters, s)
-		delete(d.hists, s)
+	for _, in := range d.processes {
+		for _, s := range d.goneSeries {
+			delete(in.counters, s)
+			delete(in.hists, s)
+		}
 	}
 	d.forget()
 }
@@ -114,13 +115,18 @@ func empty[T any](list []T) []T {
 func (d *Delta) Process(p *emit.Process) {
 	if p.State == emit.Gone {
 		d.in = nil
+		d.wholly = d.processes[p] != nil
 		d.goneProcesses = append(d.goneProcesses, p)
 		d.next.Process(p)
 		return
 	}
 	in := d.processes[p]
 	if in == nil {
-		in = &interval{found: d.batch}
+		in = &interval{
+			found:    d.batch,
+			counters: make(map[*emit.Series]*counterState),
+			hists:    make(map[*emit.Series]*histogramState),
+		}
 		d.processes[p] = in
 	}
 	in.out = *p
@@ -141,16 +147,23 @@ func (d *Delta) Process(p *emit.Process) {
 	d.next.Process(&in.out)
 }
 
+// end is about a series that is gone.
+func (d *Delta) end(s *emit.Series) {
+	if !d.wholly {
+		d.goneSeries = append(d.goneSeries, s)
+	}
+}
+
 // Counter implements [emit.Sink].
 func (d *Delta) Counter(s *emit.Series, value uint64) {
 	if d.in == nil {
-		d.goneSeries = append(d.goneSeries, s)
+		d.end(s)
 		return
 	}
-	c := d.counters[s]
+	c := d.in.counters[s]
 	if c == nil {
 		c = &counterState{}
-		d.counters[s] = c
+		d.in.counters[s] = c
 		if d.baseline() {
 			c.delivered = value
 		}
@@ -168,13 +181,13 @@ func (d *Delta) Counter(s *emit.Series, value uint64) {
 // Histogram implements [emit.Sink].
 func (d *Delta) Histogram(s *emit.Series, value *emit.HistogramValue) {
 	if d.in == nil {
-		d.goneSeries = append(d.goneSeries, s)
+		d.end(s)
 		return
 	}
-	h := d.hists[s]
+	h := d.in.hists[s]
 	if h == nil {
 		h = &histogramState{}
-		d.hists[s] = h
+		d.in.hists[s] = h
 		if d.baseline() {
 			h.delivered.set(value)
 		}

@@ -132,13 +132,39 @@ func TestDeltaForgetsWhatIsGone(t *testing.T) {
 			d = NewDelta(next, 100)
 			return d, d.Begin, func() {}
 		}, []step{told, {given: "a gone requests latency", refused: refused}})
-		left := len(d.processes) + len(d.counters) + len(d.hists)
 		if refused {
-			require.Equal(t, 3, left)
+			require.Len(t, d.processes, 1)
 		} else {
-			require.Zero(t, left)
+			require.Empty(t, d.processes)
 		}
 	}
+}
+
+func TestDeltaForgetsTheSeriesThatAFoldEnds(t *testing.T) {
+	var joined both
+	play(t, map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+		d := NewDelta(next, 100)
+		f := NewFold(d, 0, 100)
+		joined = both{f, d}
+		return joined, func(now int64) { f.Begin(now); d.Begin(now) }, f.End
+	}, []step{
+		{given: "a requests=5 | b latency=1", want: "shop/7[10-10] requests=5 latency=1"},
+		{given: "a gone requests | b latency=1", want: ""}, // over the limit: forgotten
+	})
+	require.Len(t, joined.delta.processes, 1)
+	for _, in := range joined.delta.processes {
+		require.Empty(t, in.counters)
+		require.Len(t, in.hists, 1)
+	}
+}
+
+func TestDeltaForgetsAProcessThatAnotherContinues(t *testing.T) {
+	var d *Delta
+	play(t, map[string]*emit.Process{"a": process("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+		d = NewDelta(next, 100)
+		return d, d.Begin, func() {}
+	}, []step{{given: "a requests=5", want: "shop[10-10] requests=5"}, {given: "a gone", want: ""}})
+	require.Empty(t, d.processes)
 }
 
 // both is Fold before Delta, as the receiver joins them.
@@ -171,7 +197,6 @@ func TestDeltaOfFold(t *testing.T) {
 	})
 	require.Empty(t, joined.services)
 	require.Empty(t, joined.delta.processes)
-	require.Empty(t, joined.delta.counters)
 }
 
 func TestDeltaOfFoldForgetsAServiceWhoseLastSeriesEndedBeforeItsLastProcess(t *testing.T) {

@@ -15,13 +15,14 @@ func TestTerminatedCollectorDeliversALastTime(t *testing.T) {
 	early.do("add", 1)
 	collector := startCollector(t, settings{receiver: reading(dir, "1h"), endpoint: b.endpoint()}.yaml())
 	b.await(10*time.Second, "first collection", doneBy(early), counted(1))
+	eventually(t, 10*time.Second, "early collection", func() bool { requests, _ := b.counts(); return requests == 2 })
 
 	early.do("add", 10)
 	late, dead := startGo(t, dir, "commands"), startC(t, dir, "commands")
 	late.do("add", 100)
 	dead.do("add", 1000)
 	dead.kill()
-	if requests, _ := b.counts(); requests != 1 {
+	if requests, _ := b.counts(); requests != 2 {
 		t.Errorf("%d requests within the interval", requests)
 	}
 	collector.terminate()

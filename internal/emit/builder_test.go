@@ -287,7 +287,7 @@ func TestAProcessThatIsGoneAtOnceEndsEverySeriesThatItHad(t *testing.T) {
 	require.Greater(t, is.Timestamp(), was.Timestamp())
 	require.True(t, is.Flags().NoRecordedValue())
 	require.Zero(t, is.Count())
-	require.False(t, is.HasSum())
+	require.Zero(t, is.Sum())
 }
 
 func TestAttributes(t *testing.T) {

@@ -17,6 +17,7 @@ func (b *Builder) Histogram(s *Series, v *HistogramValue) {
 	if b.noValue {
 		p := b.histogram(s)
 		p.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+		p.SetSum(0) // named, so that backends which keep sums as series of their own end them, too
 		return
 	}
 	low, high := v.Span()

@@ -69,7 +69,8 @@ const (
 	// Final values are the last ones of a process that ended.
 	Final
 	// Gone processes have no values any more; their final ones were accepted.
-	// Every series is still named once, with whatever value, so that its end can be told.
+	// Every series is still named once, with whatever value, so that its end can be told; none
+	// is named where they go on in another process.
 	Gone
 )
 

@@ -15,7 +15,8 @@ type Limits struct {
 	Segments int `mapstructure:"segments"`
 	// SegmentsPerUID are the segments of one user.
 	SegmentsPerUID int `mapstructure:"segments_per_uid"`
-	// Series of all users. Per service, also the series of the dead that are kept.
+	// Series of all users; one counts once more for each KiB of its record. Per service, also the
+	// series of the dead that are kept.
 	Series int `mapstructure:"series"`
 	// SeriesPerUID are the series of one user.
 	SeriesPerUID int `mapstructure:"series_per_uid"`

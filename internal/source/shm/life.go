@@ -152,12 +152,13 @@ func (s *source) processOf(r *reader, holder int) *process {
 		// say whether they are part of them already.
 		p.supersede(known.Start)
 		s.lates[key] = p
-	} else {
-		if known != nil { // it executed another program, which may be its own again
-			known.supersede(p.Start)
-		}
-		s.byKey[key] = p
+		s.processes = slices.Insert(s.processes, 0, p) // in a series, older values come first
+		return p
 	}
+	if known != nil { // it executed another program, which may be its own again
+		known.supersede(p.Start)
+	}
+	s.byKey[key] = p
 	s.processes = append(s.processes, p)
 	return p
 }
@@ -177,9 +178,6 @@ func (s *source) deliver(ctx context.Context, sink emit.Sink) error {
 		}
 		read += s.snapshot(p)
 		p.ended = p.ended || len(p.readers) == 0
-		if p.over() {
-			continue
-		}
 		p.bound(s.collected.UnixNano())
 		switch {
 		case p.ended:
@@ -243,7 +241,7 @@ func (s *source) snapshot(p *process) (read int64) {
 // commit is about a process that was accepted as it was handed over. It returns whether nothing is left of it.
 func (s *source) commit(p *process) (over bool) {
 	if !p.handed {
-		return p.over()
+		return false
 	}
 	p.handed = false
 	for _, r := range p.readers {
@@ -262,7 +260,7 @@ func (s *source) commit(p *process) (over bool) {
 			r.stripes, r.shared = nil, nil
 		}
 	}
-	return p.handedState == emit.Gone || p.over()
+	return p.handedState == emit.Gone
 }
 
 // reportClient reports what the client counted about itself since the last time.

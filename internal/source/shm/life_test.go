@@ -138,17 +138,18 @@ func TestSegmentFirstSeenDeadNeverMergesIntoALiveOne(t *testing.T) {
 
 	processes := f.collect()
 	require.Len(t, processes, 2)
-	assert.Equal(t, emit.Live, processes[0].State)
-	assert.Equal(t, map[string]uint64{"requests": 9}, processes[0].counters)
-	assert.Equal(t, emit.Final, processes[1].State)
-	assert.Equal(t, map[string]uint64{"requests": 4}, processes[1].counters)
-	assert.EqualValues(t, 5000, processes[1].Time)
+	assert.Equal(t, emit.Final, processes[0].State, "the older value comes first")
+	assert.Equal(t, map[string]uint64{"requests": 4}, processes[0].counters)
+	assert.EqualValues(t, 5000, processes[0].Time)
+	assert.Equal(t, emit.Live, processes[1].State)
+	assert.Equal(t, map[string]uint64{"requests": 9}, processes[1].counters)
 	f.src.Commit()
 
 	assert.Equal(t, []string{"b"}, f.names())
 	p := f.one()
 	assert.Equal(t, emit.Live, p.State, "the dead one ends without a word: its series go on")
 	assert.Equal(t, map[string]uint64{"requests": 9}, p.counters)
+	f.src.Commit()
 	assert.Empty(t, f.src.lates)
 }
 

@@ -67,9 +67,6 @@ func (p *process) supersede(start int64) {
 	p.Time = max(p.Start, start)
 }
 
-// over says that nothing is left to be told.
-func (p *process) over() bool { return p.superseded && p.ended }
-
 // bound takes times back that lie in the future, for good: the clock was set back, or a client lies. A start that
 // moved with the clock would be a reset at each collection. The batch has begun a little before now, and its points
 // may not start after it: hence the second.
@@ -145,6 +142,12 @@ func (p *process) remove(r *reader) {
 // deliver hands over all values of the last snapshots, or names every series of a process that is gone.
 func (p *process) deliver(sink emit.Sink, scratch *[layout.HistogramBuckets]uint64) {
 	p.begun = false
+	if p.State == emit.Gone && p.superseded {
+		if p.known {
+			p.begin(sink) // sinks forget it; its series go on
+		}
+		return
+	}
 	for _, in := range p.instruments {
 		for i := range in.entries {
 			e := &in.entries[i]
