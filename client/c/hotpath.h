@@ -248,10 +248,10 @@ HOTPATH__HIDDEN __thread uint64_t hotpath__rseq_v1; /* address of the thread's s
 
 uint64_t hotpath__new_v1(int kind, const char *name, const char *unit, const char *description,
 	const hotpath_attr *attrs, size_t n_attrs);
-int hotpath__slow_add_v1(uint64_t slot, uint64_t n);
-int hotpath__slow_sum_v1(uint64_t slot, double v);
-void hotpath__slow_set_v1(uint64_t slot, uint64_t bits);
-void hotpath__refuse_v1(void);
+__attribute__((cold)) int hotpath__slow_add_v1(uint64_t slot, uint64_t n);
+__attribute__((cold)) int hotpath__slow_sum_v1(uint64_t slot, double v);
+__attribute__((cold)) void hotpath__slow_set_v1(uint64_t slot, uint64_t bits);
+__attribute__((cold)) void hotpath__refuse_v1(void);
 const char *hotpath__status_v1(void);
 void hotpath__forked_v1(void);
 void hotpath__unload_v1(void);
