@@ -33,13 +33,21 @@ func show(to io.Writer, from io.Reader) error {
 }
 
 func point(to io.Writer, series, values string, before map[string]float64, key string) {
-	if values == "" || values == "count=0" {
+	if values == "" {
 		fmt.Fprintf(to, "  %-42s ended\n", series)
 		return
 	}
 	if count, ok := strings.CutPrefix(values, "count="); ok {
 		buckets := strings.Fields(count)
 		n, _ := strconv.ParseFloat(buckets[0], 64)
+		if n == 0 {
+			state := "no values yet"
+			if before[key] > 0 {
+				state = "ended"
+			}
+			fmt.Fprintf(to, "  %-42s %s\n", series, state)
+			return
+		}
 		fmt.Fprintf(to, "  %-42s %10.0f values%s, half of them below %s, 99 %% below %s\n", series, n,
 			change(before, key, n), quantile(buckets[1:], n, 0.5), quantile(buckets[1:], n, 0.99))
 		return
