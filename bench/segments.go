@@ -14,7 +14,7 @@ import (
 const (
 	catalogueEnd = 8 << 20
 	sharedSize   = 256 << 10
-	stripeSize   = 4 << 20
+	stripeSize   = 8 << 20
 	stripes      = 3 // stripe 0 and those of two writers
 	fileSize     = catalogueEnd + sharedSize + stripes*stripeSize
 	pageSize     = 4096

@@ -1382,22 +1382,30 @@ static inline long hotpath__link(int fd, int dir, const char *name)
 	return hotpath__sys(SYS_linkat, HOTPATH__AT_FDCWD, hotpath__address(proc), dir, hotpath__address(name), HOTPATH__AT_SYMLINK_FOLLOW, 0);
 }
 
+/* What is in use of a new mapping: header, catalogue, shared area and stripe 0. */
+static inline long hotpath__reserve_used(const struct hotpath__state *s, char *m, uint64_t catalogue, int shared)
+{
+	long err = hotpath__reserve(s, m, 0, HOTPATH__HEADER_SIZE, shared);
+
+	if (err == 0)
+		err = hotpath__reserve(s, m + HOTPATH__AREA, 0, catalogue, shared);
+	if (err == 0)
+		err = hotpath__reserve(s, m + hotpath__shared_offset(s), 0, 8 * s->next_shared, shared);
+	if (err == 0)
+		err = hotpath__reserve(s, m + hotpath__stripes_offset(s), 0, 8 * s->next_word, shared);
+	return err;
+}
+
 /* Header, catalogue, and the first pages of the shared area and of stripe 0, in a new mapping. The catalogue is
  * the one given (a child's: every handle stays valid), or begins with the resource. */
 static inline long hotpath__fill(struct hotpath__state *s, char *m, const char *catalogue, int shared, uint64_t id)
 {
 	uint64_t i, pid = (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0), instance[2];
 	uint32_t version[2] = {HOTPATH__MAJOR, HOTPATH__MINOR};
-	long err = hotpath__reserve(s, m, 0, HOTPATH__HEADER_SIZE, shared);
+	long err = hotpath__reserve_used(s, m, catalogue ? s->catalogue_end : 1, shared);
 
 	s->placed = (uint32_t)shared;
 	s->detached = 0;
-	if (err == 0)
-		err = hotpath__reserve(s, m + hotpath__shared_offset(s), 0, 8 * s->next_shared, shared);
-	if (err == 0)
-		err = hotpath__reserve(s, m + hotpath__stripes_offset(s), 0, 8 * s->next_word, shared);
-	if (err == 0)
-		err = hotpath__reserve(s, m + HOTPATH__AREA, 0, catalogue ? s->catalogue_end : 1, shared);
 	if (err != 0)
 		return err;
 	if (catalogue)
@@ -1454,13 +1462,7 @@ static inline long hotpath__inherit(struct hotpath__state *s, int fd)
 	long err = hotpath__map(s->base, s->total, fd) ? 0 : -ENOMEM;
 
 	if (err == 0)
-		err = hotpath__reserve(s, s->base, 0, HOTPATH__HEADER_SIZE, 1);
-	if (err == 0)
-		err = hotpath__reserve(s, s->base + HOTPATH__AREA, 0, s->catalogue_reserved, 1);
-	if (err == 0)
-		err = hotpath__reserve(s, s->base + hotpath__shared_offset(s), 0, 8 * s->shared_reserved, 1);
-	if (err == 0)
-		err = hotpath__reserve(s, s->base + hotpath__stripes_offset(s), 0, 8 * s->words_reserved, 1);
+		err = hotpath__reserve_used(s, s->base, s->catalogue_end, 1);
 	return err ? err : hotpath__keep_stripes(s, used);
 }
 
