@@ -2,11 +2,13 @@
 TOOL      = go tool -modfile=internal/tools/go.mod
 LINT      = go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod golangci-lint
 COLLECTOR = _build/otelcol-hotpath
+HERE      = $(TESTFLAGS) -skip '^TestUserEvents' # these have a line of their own
+export CMD
 MODULES   = . client/go bench
 
 .PHONY: help
 help: ## this list
-	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: build ## build all, start the Collector and two sample applications, show their metrics (needs no backend)
@@ -22,10 +24,20 @@ build: ## build the Collector with ocb: _build/otelcol-hotpath (the first time t
 .PHONY: test
 test: build ## run all tests on this kernel, with what they need installed if it can be
 	@internal/tools/packages.sh
-	go test $(TESTFLAGS) -race ./internal/aggregate/... ./internal/emit/... ./internal/segment/... ./internal/source/... ./receiver/...
-	cd client/go && go test $(TESTFLAGS) -race ./... && go test $(TESTFLAGS) ./...
+	go test $(HERE) -race ./internal/aggregate/... ./internal/emit/... ./internal/otlp/... ./internal/process/... ./internal/segment/... ./internal/source/... ./receiver/...
+	cd client/go && go test $(HERE) -race ./... && go test $(HERE) ./...
 	cd bench && go vet ./...
-	HOTPATH_OTELCOL=$(CURDIR)/$(COLLECTOR) go test $(TESTFLAGS) -timeout 20m ./client/c/... ./examples/... ./internal/e2e/...
+	HOTPATH_OTELCOL=$(CURDIR)/$(COLLECTOR) go test $(HERE) -timeout 20m ./client/c/... ./examples/... ./internal/e2e/...
+	@internal/tools/user_events.sh $(TESTFLAGS)
+
+.PHONY: test-user-events
+test-user-events: build ## run the tests that need user_events, in a virtual machine where this kernel lacks it
+	@internal/tools/user_events.sh $(TESTFLAGS)
+
+.PHONY: vm
+vm: ## run CMD='...' as root on a kernel with user_events, in a virtual machine (built once, 10 minutes)
+	@mkdir -p _build && go build -o _build/vm ./internal/kerneltest/vm
+	@_build/vm "$$CMD"
 
 .PHONY: bench
 bench: ## measure every budget beside its alternative, on this machine

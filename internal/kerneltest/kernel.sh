@@ -1,0 +1,83 @@
+#!/bin/sh
+# Build the kernel that the user_events tests run on, once, and print the folder that has it: Debian's kernel source,
+# tinyconfig and testdata/kernel.config. Usage: kernel.sh [CACHE_FOLDER]
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+fragment=$here/../../testdata/kernel.config
+cache=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/hotpath}
+
+say() { echo "kernel: $*" >&2; }
+
+# The newest source with a long life that is offered; a machine whose own kernel has user_events needs none.
+source=$(apt-cache pkgnames linux-source-6 2>/dev/null | grep -xE 'linux-source-6\.[0-9]+' | sort -t. -k2 -n | grep -x linux-source-6.12 ||
+	apt-cache pkgnames linux-source-6 2>/dev/null | grep -xE 'linux-source-6\.([4-9]|[1-9][0-9])' | sort -t. -k2 -n | tail -1)
+packages="qemu-system-x86 busybox-static cpio gzip"
+building="$source flex bison bc libelf-dev libssl-dev dwarves xz-utils lz4 make gcc libc6-dev"
+
+installed() { dpkg-query -W -f='${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
+install() {
+	missing=""
+	for p in "$@"; do installed "$p" || missing="$missing $p"; done
+	[ -z "$missing" ] && return
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		say "not installed:$missing; install them, or run as root on Debian" >&2
+		exit 1
+	fi
+	say "installing:$missing"
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# The version that is or would be installed is known without installing it.
+if [ -z "$source" ]; then
+	[ "$(id -u)" = 0 ] && apt-get update -qq >&2 && exec env HOTPATH_UPDATED=1 "$0" "$@"
+	say "no package linux-source-6.4 or later is offered by this distribution"
+	exit 1
+fi
+version=$(dpkg-query -W -f='${Version}' "$source" 2>/dev/null || true)
+[ -n "$version" ] || version=$(apt-cache show --no-all-versions "$source" | sed -n 's/^Version: //p')
+key=$(cat "$fragment" "$here/init" | sha256sum | cut -c1-12)
+folder=$cache/kernel/$source-$version-$key
+install $packages
+if [ -e "$folder/bzImage" ]; then
+	echo "$folder"
+	exit
+fi
+
+mkdir -p "$cache/kernel"
+exec 9>"$cache/kernel/.lock"
+flock 9
+if [ ! -e "$folder/bzImage" ]; then
+	# shellcheck disable=SC2086 # a list of words
+	install $building
+	work=$(mktemp -d "$cache/kernel/build.XXXXXX")
+	trap 'rm -rf "$work"' EXIT
+	say "building $source $version with user_events (once, about 7 minutes on 2 CPUs; cached in $folder)"
+	tar -C "$work" --strip-components=1 -xf "/usr/src/$source.tar.xz"
+	log=$work/hotpath-build.log
+	(
+		cd "$work"
+		make -s tinyconfig
+		scripts/kconfig/merge_config.sh -m .config "$fragment"
+		make -s olddefconfig
+		grep -v '^#' "$fragment" | while read -r line; do
+			[ -z "$line" ] || grep -qx "$line" .config || echo "WARNING: $line did not take"
+		done
+		make -s -j"$(nproc)" bzImage
+	) >"$log" 2>&1 || {
+		tail -30 "$log" >&2
+		say "the build failed"
+		exit 1
+	}
+	mkdir -p "$work/out" "$work/initramfs/bin"
+	cp "$(command -v busybox)" "$work/initramfs/bin/busybox"
+	cp "$here/init" "$work/initramfs/init"
+	chmod 755 "$work/initramfs/init"
+	(cd "$work/initramfs" && find . | cpio -o -H newc --quiet | gzip -9) >"$work/out/initramfs.gz"
+	cp "$work/arch/x86/boot/bzImage" "$work/out/"
+	cp "$work/.config" "$work/out/config"
+	mkdir -p "$folder"
+	mv "$work/out/initramfs.gz" "$work/out/config" "$folder/"
+	mv "$work/out/bzImage" "$folder/bzImage" # last: it says that all is there
+fi
+echo "$folder"
