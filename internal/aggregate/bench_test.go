@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"testing"
 
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 )
 
@@ -14,14 +16,16 @@ func (nowhere) Process(*emit.Process)                        {}
 func (nowhere) Counter(*emit.Series, uint64)                 {}
 func (nowhere) UpDownCounter(*emit.Series, int64)            {}
 func (nowhere) Gauge(*emit.Series, float64)                  {}
+func (nowhere) Sum(*emit.Series, float64)                    {}
 func (nowhere) Histogram(*emit.Series, *emit.HistogramValue) {}
+func (nowhere) Metrics(pmetric.ResourceMetrics)              {}
 
 // fleet is 100 processes with 100 counters each, all of one service.
 func fleet() ([]*emit.Process, [][]*emit.Series) {
 	processes := make([]*emit.Process, 100)
 	series := make([][]*emit.Series, len(processes))
 	for i := range processes {
-		processes[i] = process("shop", 7, int64(i+1))
+		processes[i] = running("shop", 7, int64(i+1))
 		for j := range 100 {
 			series[i] = append(series[i], &emit.Series{Instrument: instruments["requests"], ID: strconv.Itoa(j)})
 		}

@@ -1,6 +1,10 @@
 package aggregate
 
 import (
+	"math"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 )
@@ -48,7 +52,7 @@ type interval struct {
 }
 
 type counterState struct {
-	delivered, value uint64
+	delivered, value uint64 // or bits of doubles
 	told             bool
 }
 
@@ -156,9 +160,36 @@ func (d *Delta) end(s *emit.Series) {
 
 // Counter implements [emit.Sink].
 func (d *Delta) Counter(s *emit.Series, value uint64) {
+	c := d.counter(s, value)
+	if c == nil {
+		return
+	}
+	if delta := grown(value, c.delivered); delta > 0 || !c.told {
+		d.next.Counter(s, delta)
+	}
+}
+
+// Sum implements [emit.Sink].
+func (d *Delta) Sum(s *emit.Series, value float64) {
+	if isLevel(s.Instrument.Kind) {
+		d.next.Sum(s, value)
+		return
+	}
+	c := d.counter(s, math.Float64bits(value))
+	if c == nil {
+		return
+	}
+	if delta := max(value-math.Float64frombits(c.delivered), 0); delta > 0 || !c.told {
+		d.next.Sum(s, delta)
+	}
+}
+
+// counter returns the state of a counter that has something to tell, else nil. The value is a number or the
+// bits of a double.
+func (d *Delta) counter(s *emit.Series, value uint64) *counterState {
 	if d.in == nil {
 		d.end(s)
-		return
+		return nil
 	}
 	c := d.in.counters[s]
 	if c == nil {
@@ -169,13 +200,11 @@ func (d *Delta) Counter(s *emit.Series, value uint64) {
 		}
 	}
 	if value == c.delivered && c.told {
-		return
+		return nil
 	}
 	c.value = value
 	d.toldCounters = append(d.toldCounters, c)
-	if delta := grown(value, c.delivered); delta > 0 || !c.told {
-		d.next.Counter(s, delta)
-	}
+	return c
 }
 
 // Histogram implements [emit.Sink].
@@ -211,6 +240,9 @@ func (d *Delta) UpDownCounter(s *emit.Series, value int64) { d.next.UpDownCounte
 
 // Gauge implements [emit.Sink].
 func (d *Delta) Gauge(s *emit.Series, value float64) { d.next.Gauge(s, value) }
+
+// Metrics implements [emit.Sink].
+func (d *Delta) Metrics(rm pmetric.ResourceMetrics) { d.next.Metrics(rm) }
 
 // baseline says that a value seen for the first time may have been delivered by an earlier run.
 func (d *Delta) baseline() bool { return d.in.out.Seen && d.in.found == d.batch }

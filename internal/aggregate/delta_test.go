@@ -9,7 +9,7 @@ import (
 )
 
 func TestDelta(t *testing.T) {
-	timed := process("shop", 7, 10)
+	timed := running("shop", 7, 10)
 	timed.Time = 105
 	tests := []struct {
 		name      string
@@ -18,7 +18,7 @@ func TestDelta(t *testing.T) {
 	}{
 		{
 			name:      "each delivery carries what came since the last one",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5 latency=2/6", want: "shop[10-10] requests=5 latency=2/6"},
 				{given: "a requests=8 latency=3/7", want: "shop[10-110] requests=3 latency=1"},
@@ -27,7 +27,7 @@ func TestDelta(t *testing.T) {
 		},
 		{
 			name:      "what was refused is part of the next delivery",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5 latency=2", want: "shop[10-10] requests=5 latency=2"},
 				{given: "a requests=8 latency=3", want: "shop[10-110] requests=3 latency=1", refused: true},
@@ -38,7 +38,7 @@ func TestDelta(t *testing.T) {
 		},
 		{
 			name:      "a process that is not in an accepted delivery keeps its interval and its counts",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5", want: "shop[10-10] requests=5"},
 				{given: "a requests=8", want: "shop[10-110] requests=3", refused: true},
@@ -47,8 +47,21 @@ func TestDelta(t *testing.T) {
 			},
 		},
 		{
+			name:      "of fractions only what came is told, and of levels with fractions what they are",
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
+			steps: []step{
+				{given: "a seconds=0.5 load=0.5", want: "shop[10-10] seconds=0.5 load=0.5"},
+				{given: "a seconds=0.75 load=0.5", want: "shop[10-110] seconds=0.25 load=0.5", refused: true},
+				{given: "a seconds=1.5 load=0.25", want: "shop[10-110] seconds=1 load=0.25"},
+				{given: "a seconds=1.5", want: ""},
+				{given: "a seconds=0.5", want: ""},
+				{given: "a seconds=0.75", want: "shop[10-150] seconds=0.25"},
+				{given: "a gone seconds load", want: "shop gone load"},
+			},
+		},
+		{
 			name:      "a series is told once though it is zero, and again only when it grows",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=0 latency=0", want: "shop[10-10] requests=0 latency=0", refused: true},
 				{given: "a requests=0 latency=0", want: "shop[10-10] requests=0 latency=0"},
@@ -58,7 +71,7 @@ func TestDelta(t *testing.T) {
 		},
 		{
 			name:      "levels stay what they are, and only they are ended",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5 queue=3 heat=20", want: "shop[10-10] requests=5 queue=3 heat=20"},
 				{given: "a requests=5 queue=3 heat=20", want: "shop[10-110] queue=3 heat=20"},
@@ -69,7 +82,7 @@ func TestDelta(t *testing.T) {
 		},
 		{
 			name:      "what an earlier run may have delivered is a baseline",
-			processes: map[string]*emit.Process{"a": seen(process("shop", 7, 10))},
+			processes: map[string]*emit.Process{"a": seen(running("shop", 7, 10))},
 			steps: []step{
 				{given: "a requests=5 latency=2", want: "shop[10-100] requests=0 latency=0", refused: true},
 				{given: "a requests=7 latency=2 bytes=4", want: "shop[10-100] requests=2 latency=0 bytes=4"},
@@ -78,7 +91,7 @@ func TestDelta(t *testing.T) {
 		},
 		{
 			name:      "a total that falls adds nothing and counts on from there",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5 latency=5", want: "shop[10-10] requests=5 latency=5"},
 				{given: "a requests=2 latency=2", want: ""},
@@ -87,7 +100,7 @@ func TestDelta(t *testing.T) {
 		},
 		{
 			name:      "a histogram's sum waits for its count",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a latency=0/4", want: "shop[10-10] latency=0"},
 				{given: "a latency=1/4", want: "shop[10-110] latency=1/4"},
@@ -97,7 +110,7 @@ func TestDelta(t *testing.T) {
 		},
 		{
 			name:      "a process that turns unreadable while it lives ends its levels and is forgotten",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5 latency=2 queue=3 heat=20", want: "shop[10-10] requests=5 latency=2 queue=3 heat=20"},
 				{given: "a gone requests latency queue heat", want: "shop gone queue heat", refused: true},
@@ -128,7 +141,7 @@ func TestDeltaForgetsWhatIsGone(t *testing.T) {
 	told := step{given: "a requests=5 latency=1", want: "shop[10-10] requests=5 latency=1"}
 	for _, refused := range []bool{true, false} {
 		var d *Delta
-		play(t, map[string]*emit.Process{"a": process("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+		play(t, map[string]*emit.Process{"a": running("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
 			d = NewDelta(next, 100)
 			return d, d.Begin, func() {}
 		}, []step{told, {given: "a gone requests latency", refused: refused}})
@@ -142,7 +155,7 @@ func TestDeltaForgetsWhatIsGone(t *testing.T) {
 
 func TestDeltaForgetsTheSeriesThatAFoldEnds(t *testing.T) {
 	var joined both
-	play(t, map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+	play(t, map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
 		d := NewDelta(next, 100)
 		f := NewFold(d, 0, 100)
 		joined = both{f, d}
@@ -160,7 +173,7 @@ func TestDeltaForgetsTheSeriesThatAFoldEnds(t *testing.T) {
 
 func TestDeltaForgetsAProcessThatAnotherContinues(t *testing.T) {
 	var d *Delta
-	play(t, map[string]*emit.Process{"a": process("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+	play(t, map[string]*emit.Process{"a": running("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
 		d = NewDelta(next, 100)
 		return d, d.Begin, func() {}
 	}, []step{{given: "a requests=5", want: "shop[10-10] requests=5"}, {given: "a gone", want: ""}})
@@ -181,7 +194,7 @@ func (b both) Commit() {
 func TestDeltaOfFold(t *testing.T) {
 	var joined both
 	play(t, map[string]*emit.Process{
-		"a": process("shop", 7, 10), "b": process("shop", 7, 115), "c": seen(process("shop", 7, 5)),
+		"a": running("shop", 7, 10), "b": running("shop", 7, 115), "c": seen(running("shop", 7, 5)),
 	}, func(next emit.Sink) (stage, func(int64), func()) {
 		d := NewDelta(next, 100)
 		f := NewFold(d, 0, 100)
@@ -201,7 +214,7 @@ func TestDeltaOfFold(t *testing.T) {
 
 func TestDeltaOfFoldForgetsAServiceWhoseLastSeriesEndedBeforeItsLastProcess(t *testing.T) {
 	var joined both
-	play(t, map[string]*emit.Process{"a": process("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+	play(t, map[string]*emit.Process{"a": running("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
 		d := NewDelta(next, 100)
 		f := NewFold(d, 10, 100)
 		joined = both{f, d}

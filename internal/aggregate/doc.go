@@ -6,4 +6,6 @@
 // A batch goes through a stage between Begin and End. Commit, called after End,
 // says that the batch was accepted downstream; without it the next batch tells
 // again everything that this one told.
+//
+// [Measurements] comes before them: sources of events make running totals with it.
 package aggregate

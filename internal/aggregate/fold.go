@@ -3,6 +3,8 @@ package aggregate
 import (
 	"math"
 
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 )
@@ -148,9 +150,24 @@ func (f *Fold) UpDownCounter(s *emit.Series, value int64) {
 	}
 }
 
+// Sum implements [emit.Sink].
+func (f *Fold) Sum(s *emit.Series, value float64) {
+	p, baseline := f.part(s)
+	if p == nil {
+		return
+	}
+	if gain := value - math.Float64frombits(p.last); !isLevel(s.Instrument.Kind) && !baseline && gain > 0 {
+		p.total.sum += gain
+	}
+	p.last = math.Float64bits(value)
+}
+
 // Gauge implements [emit.Sink].
 func (f *Fold) Gauge(s *emit.Series, value float64) {
 	if p, _ := f.part(s); p != nil {
 		p.last = math.Float64bits(value)
 	}
 }
+
+// Metrics implements [emit.Sink].
+func (f *Fold) Metrics(rm pmetric.ResourceMetrics) { f.next.Metrics(rm) }

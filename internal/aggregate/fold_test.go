@@ -20,7 +20,7 @@ func TestFold(t *testing.T) {
 		{
 			name: "processes of a service add up, from the earliest start",
 			processes: map[string]*emit.Process{
-				"a": process("shop", 7, 20), "b": process("shop", 7, 10),
+				"a": running("shop", 7, 20), "b": running("shop", 7, 10),
 			},
 			steps: []step{
 				{given: "a requests=5 latency=2 | b requests=3 latency=1", want: "shop/7[10] requests=8 latency=3"},
@@ -30,7 +30,7 @@ func TestFold(t *testing.T) {
 		{
 			name: "other owners and other resources are other services",
 			processes: map[string]*emit.Process{
-				"a": process("shop", 7, 10), "b": process("shop", 8, 20), "c": process("shop", 7, 30, version),
+				"a": running("shop", 7, 10), "b": running("shop", 8, 20), "c": running("shop", 7, 30, version),
 			},
 			steps: []step{
 				{
@@ -42,7 +42,7 @@ func TestFold(t *testing.T) {
 		{
 			name: "what the dead counted stays",
 			processes: map[string]*emit.Process{
-				"a": process("shop", 7, 10), "b": process("shop", 7, 120),
+				"a": running("shop", 7, 10), "b": running("shop", 7, 120),
 			},
 			steps: []step{
 				{given: "a requests=5 latency=2", want: "shop/7[10] requests=5 latency=2"},
@@ -53,8 +53,20 @@ func TestFold(t *testing.T) {
 			},
 		},
 		{
+			name: "fractions add up as integers do",
+			processes: map[string]*emit.Process{
+				"a": running("shop", 7, 10), "b": running("shop", 7, 20), "c": seen(running("shop", 7, 5)),
+			},
+			steps: []step{
+				{given: "a seconds=0.5 load=1.5 | b seconds=0.25 load=-0.5", want: "shop/7[10] seconds=0.75 load=1"},
+				{given: "a seconds=0.25 load=1.5 | b seconds=0.5 load=0.5", want: "shop/7[10] seconds=1 load=2"},
+				{given: "a final seconds=0.5 load=1.5 | b seconds=0.5 load=0.5 | c seconds=8 load=2", want: "shop/7[10] seconds=1.25 load=2.5"},
+				{given: "a gone seconds load | b seconds=0.5 load=0.5 | c seconds=8.5 load=2", want: "shop/7[10] seconds=1.75 load=2.5"},
+			},
+		},
+		{
 			name:      "a start that was delivered stays",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 20), "b": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 20), "b": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5", want: "shop/7[20] requests=5"},
 				{given: "a requests=5 | b requests=1", want: "shop/7[20] requests=6"},
@@ -62,7 +74,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "a start that was refused does not",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 20), "b": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 20), "b": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5", want: "shop/7[20] requests=5", refused: true},
 				{given: "a requests=5 | b requests=1", want: "shop/7[10] requests=6"},
@@ -70,7 +82,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "levels are those of the live, and end with the last of them",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 20)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 20)},
 			steps: []step{
 				{given: "a queue=5 heat=40 | b queue=-2 heat=30", want: "shop/7[10] queue=3 heat=30"},
 				{given: "a queue=4 heat=41 | b final queue=9 heat=99", want: "shop/7[10] queue=4 heat=41"},
@@ -82,7 +94,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "levels end while totals go on",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 125)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 125)},
 			steps: []step{
 				{given: "a requests=1 queue=5", want: "shop/7[10] requests=1 queue=5"},
 				{given: "a final requests=2 queue=5", want: "shop/7[10] requests=2 | shop/7 gone queue"},
@@ -92,7 +104,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "levels of a process that is found dead never lived",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a final requests=2 queue=5 heat=1", want: "shop/7[10] requests=2"},
 				{given: "a gone requests queue heat", want: "shop/7[10] requests=2"},
@@ -101,7 +113,7 @@ func TestFold(t *testing.T) {
 		{
 			name: "what an earlier run may have delivered is a baseline",
 			processes: map[string]*emit.Process{
-				"a": seen(process("shop", 7, 10)), "b": process("shop", 7, 105), "c": seen(process("shop", 7, 11)),
+				"a": seen(running("shop", 7, 10)), "b": running("shop", 7, 105), "c": seen(running("shop", 7, 11)),
 			},
 			steps: []step{
 				{
@@ -116,7 +128,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "a baseline stays where it was when the first delivery is refused",
-			processes: map[string]*emit.Process{"a": seen(process("shop", 7, 10))},
+			processes: map[string]*emit.Process{"a": seen(running("shop", 7, 10))},
 			steps: []step{
 				{given: "a requests=5", want: "shop/7[100] requests=0", refused: true},
 				{given: "a requests=7", want: "shop/7[100] requests=2"},
@@ -124,7 +136,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "final values that were refused are counted once",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 20)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 20)},
 			steps: []step{
 				{given: "a requests=5 latency=1 | b requests=1", want: "shop/7[10] requests=6 latency=1"},
 				{given: "a final requests=8 latency=2 | b requests=1", want: "shop/7[10] requests=9 latency=2", refused: true},
@@ -136,7 +148,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "a total that falls takes nothing away and counts on from there",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a requests=5 latency=5", want: "shop/7[10] requests=5 latency=5"},
 				{given: "a requests=2 latency=2", want: "shop/7[10] requests=5 latency=5"},
@@ -145,7 +157,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "a histogram's sum waits for its count",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps: []step{
 				{given: "a latency=0/8", want: "shop/7[10] latency=0"},
 				{given: "a latency=1/8", want: "shop/7[10] latency=1/8"},
@@ -155,7 +167,7 @@ func TestFold(t *testing.T) {
 			name:  "beyond the limit, the series that were left first end",
 			limit: 1,
 			processes: map[string]*emit.Process{
-				"a": process("shop", 7, 10), "b": process("shop", 7, 11), "c": process("shop", 7, 12), "d": process("shop", 7, 13),
+				"a": running("shop", 7, 10), "b": running("shop", 7, 11), "c": running("shop", 7, 12), "d": running("shop", 7, 13),
 			},
 			steps: []step{
 				{
@@ -188,7 +200,7 @@ func TestFold(t *testing.T) {
 		{
 			name:      "a service that nobody belongs to ends at the limit, and begins anew",
 			limit:     1,
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("cron", 7, 20), "c": process("shop", 7, 145)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("cron", 7, 20), "c": running("shop", 7, 145)},
 			steps: []step{
 				{given: "a requests=1 | b requests=2", want: "shop/7[10] requests=1 | cron/7[20] requests=2"},
 				{given: "a gone requests | b requests=2", want: "shop/7[10] requests=1 | cron/7[20] requests=2"},
@@ -201,7 +213,7 @@ func TestFold(t *testing.T) {
 			name:  "a series that comes back after its end starts after it",
 			limit: 1,
 			processes: map[string]*emit.Process{
-				"a": process("shop", 7, 10), "b": process("shop", 7, 11), "c": process("shop", 7, 12), "d": process("shop", 7, 13),
+				"a": running("shop", 7, 10), "b": running("shop", 7, 11), "c": running("shop", 7, 12), "d": running("shop", 7, 13),
 			},
 			steps: []step{
 				{
@@ -239,7 +251,7 @@ func TestFold(t *testing.T) {
 			name:  "a service that begins anew starts after its end, whenever its processes did",
 			limit: 1,
 			processes: map[string]*emit.Process{
-				"a": process("shop", 7, 10), "b": process("cron", 7, 20), "c": process("shop", 7, 11), "d": seen(process("shop", 7, 12)),
+				"a": running("shop", 7, 10), "b": running("cron", 7, 20), "c": running("shop", 7, 11), "d": seen(running("shop", 7, 12)),
 			},
 			steps: []step{
 				{given: "a requests=1000 | b requests=2", want: "shop/7[10] requests=1000 | cron/7[20] requests=2"},
@@ -251,7 +263,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "an end that was refused moves no start",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 11)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 11)},
 			steps: []step{
 				{given: "a queue=5 requests=1", want: "shop/7[10] queue=5 requests=1"},
 				{given: "a final queue=5 requests=1", want: "shop/7[10] requests=1 | shop/7 gone queue", refused: true},
@@ -260,7 +272,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "a process that turns unreadable while it lives leaves its totals and ends its levels",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10), "b": process("shop", 7, 11)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 11)},
 			steps: []step{
 				{
 					given: "a requests=5 latency=2 queue=3 heat=1 | b requests=1 queue=1",
@@ -281,7 +293,7 @@ func TestFold(t *testing.T) {
 		},
 		{
 			name:      "a process that was never seen alive and is gone adds nothing",
-			processes: map[string]*emit.Process{"a": process("shop", 7, 10)},
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps:     []step{{given: "a gone requests queue", want: ""}},
 		},
 	}
@@ -308,7 +320,7 @@ func TestFoldForgetsProcesses(t *testing.T) {
 	var now int64
 	for i := range 1000 {
 		name := fmt.Sprint(i)
-		s.processes[name] = process("shop", 7, int64(i+1))
+		s.processes[name] = running("shop", 7, int64(i+1))
 		for _, given := range []string{name + " requests=1 queue=1", name + " final requests=2 queue=1", name + " gone requests queue"} {
 			now++
 			f.Begin(now)

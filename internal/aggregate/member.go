@@ -15,7 +15,7 @@ type part struct {
 	total *total
 	start int64  // of the process
 	index int    // in total.parts
-	last  uint64 // counter, updowncounter (two's complement) or gauge (bits)
+	last  uint64 // counter, updowncounter (two's complement), or bits of a double: sums and gauges
 	hist  histogram
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
@@ -31,19 +32,21 @@ type scene struct {
 	said      []string
 }
 
-// instruments are requests (counter), queue (updowncounter), heat (gauge) and latency
-// (histogram): latency=3 stands for three values of 1, and 3/9 for three values with the sum 9.
+// instruments are requests (counter), seconds (counter of fractions), queue (updowncounter), load (updowncounter
+// of fractions), heat (gauge) and latency (histogram): latency=3 stands for three values of 1, and 3/9 for three values with the sum 9.
 var instruments = map[string]*emit.Instrument{
 	"requests": {Name: "requests", Kind: emit.KindCounter},
 	"bytes":    {Name: "bytes", Kind: emit.KindCounter},
 	"queue":    {Name: "queue", Kind: emit.KindUpDownCounter},
 	"heat":     {Name: "heat", Kind: emit.KindGauge},
 	"latency":  {Name: "latency", Kind: emit.KindHistogram},
+	"seconds":  {Name: "seconds", Kind: emit.KindCounter, Double: true},
+	"load":     {Name: "load", Kind: emit.KindUpDownCounter, Double: true},
 }
 
 const bucketOfOne = -1 - segment.HistogramOffset
 
-func process(service string, owner uint32, start int64, more ...emit.Attribute) *emit.Process {
+func running(service string, owner uint32, start int64, more ...emit.Attribute) *emit.Process {
 	return &emit.Process{
 		Owner: owner,
 		Start: start,
@@ -98,6 +101,12 @@ func (s *scene) value(t *testing.T, to emit.Sink, process, key, value string) {
 	value, sumText, hasSum := strings.Cut(value, "/")
 	if value == "" {
 		value = "0"
+	}
+	if series.Instrument.Double {
+		v, err := strconv.ParseFloat(value, 64)
+		require.NoError(t, err)
+		to.Sum(series, v)
+		return
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	require.NoError(t, err)
@@ -156,6 +165,8 @@ func (s *scene) say(series *emit.Series, value any) {
 func (s *scene) Counter(series *emit.Series, v uint64)      { s.say(series, v) }
 func (s *scene) UpDownCounter(series *emit.Series, v int64) { s.say(series, v) }
 func (s *scene) Gauge(series *emit.Series, v float64)       { s.say(series, v) }
+func (s *scene) Sum(series *emit.Series, v float64)         { s.say(series, v) }
+func (s *scene) Metrics(pmetric.ResourceMetrics)            { s.said = append(s.said, "otlp") }
 func (s *scene) Histogram(series *emit.Series, v *emit.HistogramValue) {
 	if n := v.Buckets[bucketOfOne]; float64(n) != v.Sum {
 		s.say(series, fmt.Sprintf("%d/%v", n, v.Sum))

@@ -27,6 +27,7 @@ type service struct {
 type instrument struct {
 	name, unit string
 	kind       emit.Kind
+	double     bool
 }
 
 // family is the series of one instrument.
@@ -44,6 +45,7 @@ type total struct {
 	series  emit.Series
 	parts   []*part // of the members that still add to it
 	value   uint64  // of a counter
+	sum     float64 // of a counter with fractions
 	hist    histogram
 
 	over         uint64 // the batch in which it has to go, the limit being exceeded
@@ -96,7 +98,7 @@ func (s *service) total(of *emit.Series, ended int64) *total {
 	if t != nil {
 		return t
 	}
-	key := instrument{of.Instrument.Name, of.Instrument.Unit, of.Instrument.Kind}
+	key := instrument{of.Instrument.Name, of.Instrument.Unit, of.Instrument.Kind, of.Instrument.Double}
 	fam := s.byName[key]
 	if fam == nil {
 		fam = &family{key: key, index: len(s.families)}

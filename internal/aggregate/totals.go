@@ -50,6 +50,10 @@ func (f *Fold) tell(s *service) {
 
 // value hands over what the total is now.
 func (f *Fold) value(t *total) {
+	if t.family.key.double {
+		f.next.Sum(&t.series, t.double())
+		return
+	}
 	switch t.family.key.kind {
 	case emit.KindCounter:
 		f.next.Counter(&t.series, t.value)
@@ -65,6 +69,17 @@ func (f *Fold) value(t *total) {
 		t.hist.get(&f.scratch)
 		f.next.Histogram(&t.series, &f.scratch)
 	}
+}
+
+// double returns a total with fractions.
+func (t *total) double() float64 {
+	sum := t.sum
+	for _, p := range t.parts {
+		if isLevel(t.family.key.kind) {
+			sum += math.Float64frombits(p.last)
+		}
+	}
+	return sum
 }
 
 // newest returns the gauge of the member that started last.

@@ -30,7 +30,8 @@ type Builder struct {
 	start       pcommon.Timestamp // of the process
 	since       pcommon.Timestamp // of the interval, zero without one
 	metrics     pmetric.MetricSlice
-	instruments int // of the process before, to size the next one's slice
+	opened      bool // for a process of this batch
+	instruments int  // of the process before, to size the next one's slice
 
 	instrument *Instrument
 	numbers    pmetric.NumberDataPointSlice
@@ -53,6 +54,7 @@ func (b *Builder) Begin(now int64) {
 	b.now = timestamp(now)
 	b.points = 0
 	b.process = nil
+	b.opened = false
 }
 
 // Take returns the batch and how many points it has.
@@ -60,7 +62,7 @@ func (b *Builder) Take() (pmetric.Metrics, int) { return b.batch, b.points }
 
 // Process implements [Sink].
 func (b *Builder) Process(p *Process) {
-	if b.process == nil && b.points > 0 {
+	if b.process == nil && b.opened {
 		b.instruments = b.metrics.Len()
 	}
 	b.process = p
@@ -88,11 +90,44 @@ func (b *Builder) UpDownCounter(s *Series, total int64) {
 	}
 }
 
+// Sum implements [Sink].
+func (b *Builder) Sum(s *Series, total float64) {
+	if p := b.number(s); !b.noValue {
+		p.SetDoubleValue(total)
+	}
+}
+
 // Gauge implements [Sink].
 func (b *Builder) Gauge(s *Series, value float64) {
 	if p := b.number(s); !b.noValue {
 		p.SetDoubleValue(value)
 	}
+}
+
+// Metrics implements [Sink].
+func (b *Builder) Metrics(rm pmetric.ResourceMetrics) {
+	rm.CopyTo(b.batch.ResourceMetrics().AppendEmpty())
+	for _, sm := range rm.ScopeMetrics().All() {
+		for _, m := range sm.Metrics().All() {
+			b.points += points(m)
+		}
+	}
+}
+
+func points(m pmetric.Metric) int {
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		return m.Gauge().DataPoints().Len()
+	case pmetric.MetricTypeSum:
+		return m.Sum().DataPoints().Len()
+	case pmetric.MetricTypeHistogram:
+		return m.Histogram().DataPoints().Len()
+	case pmetric.MetricTypeExponentialHistogram:
+		return m.ExponentialHistogram().DataPoints().Len()
+	case pmetric.MetricTypeSummary:
+		return m.Summary().DataPoints().Len()
+	}
+	return 0
 }
 
 func (b *Builder) number(s *Series) pmetric.NumberDataPoint {
@@ -169,6 +204,7 @@ func (b *Builder) open(s *Series) {
 func (b *Builder) openResource() {
 	p := b.process
 	b.process = nil
+	b.opened = true
 	b.time = b.now
 	if p.Time > 0 {
 		b.time = timestamp(p.Time)

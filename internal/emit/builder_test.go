@@ -137,6 +137,37 @@ func TestCountersAboveInt64BecomeDoubles(t *testing.T) {
 	require.Equal(t, 9223372036854775808.0, points.At(1).DoubleValue())
 }
 
+func TestSumsWithFractionsAreDoublesAndAMetricOfTheirOwn(t *testing.T) {
+	seconds := &Instrument{Name: "time", Unit: "s", Kind: KindCounter, Double: true}
+	whole := &Instrument{Name: "time", Unit: "s", Kind: KindCounter}
+	load := &Instrument{Name: "load", Kind: KindUpDownCounter, Double: true}
+	rms, points := build(t, cumulative, func(s Sink) {
+		p := shop()
+		s.Process(p)
+		s.Sum(&Series{Instrument: seconds, Start: 400}, 0.5)
+		s.Counter(&Series{Instrument: whole}, 1)
+		s.Sum(&Series{Instrument: load}, -0.5)
+		gone := *p
+		gone.State = Gone
+		s.Process(&gone)
+		s.Sum(&Series{Instrument: seconds}, 0.5)
+	})
+	require.Equal(t, 4, points)
+	metrics := rms.At(0).ScopeMetrics().At(0).Metrics()
+	require.Equal(t, 3, metrics.Len())
+	require.True(t, metrics.At(0).Sum().IsMonotonic())
+	p := metrics.At(0).Sum().DataPoints().At(0)
+	require.Equal(t, pmetric.NumberDataPointValueTypeDouble, p.ValueType())
+	require.Equal(t, 0.5, p.DoubleValue())
+	require.Equal(t, timestamp(400), p.StartTimestamp())
+	require.Equal(t, pmetric.NumberDataPointValueTypeInt, metrics.At(1).Sum().DataPoints().At(0).ValueType())
+	require.False(t, metrics.At(2).Sum().IsMonotonic())
+	require.Equal(t, -0.5, metrics.At(2).Sum().DataPoints().At(0).DoubleValue())
+	end := rms.At(1).ScopeMetrics().At(0).Metrics().At(0).Sum().DataPoints().At(0)
+	require.True(t, end.Flags().NoRecordedValue())
+	require.Equal(t, pmetric.NumberDataPointValueTypeEmpty, end.ValueType())
+}
+
 func TestOddHistograms(t *testing.T) {
 	none := new([segment.HistogramBuckets]uint64)
 	rms, points := build(t, cumulative, func(s Sink) {

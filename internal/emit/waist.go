@@ -4,7 +4,11 @@
 // kernels.
 package emit
 
-import "github.com/hotpath-metrics/hotpath/client/go/segment"
+import (
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/hotpath-metrics/hotpath/client/go/segment"
+)
 
 // Kind is the kind of an instrument, with the numbers of the segment format.
 type Kind uint8
@@ -35,17 +39,19 @@ type Attribute struct {
 	Type AttributeType
 }
 
-// Instrument identifies a metric: name, kind and unit; the description does not
-// tell instruments apart.
+// Instrument identifies a metric: name, kind, unit and whether its totals have fractions; the
+// description does not tell instruments apart.
 type Instrument struct {
 	Name        string
 	Unit        string
 	Description string
 	Kind        Kind
+	// Double says of a counter or updowncounter that its totals are doubles, handed over by [Sink.Sum].
+	Double bool
 }
 
 func (i *Instrument) same(other *Instrument) bool {
-	return i.Name == other.Name && i.Kind == other.Kind && i.Unit == other.Unit
+	return i.Name == other.Name && i.Kind == other.Kind && i.Unit == other.Unit && i.Double == other.Double
 }
 
 // Series is one instrument with one attribute set. Sources keep a Series alive
@@ -53,7 +59,7 @@ func (i *Instrument) same(other *Instrument) bool {
 type Series struct {
 	Instrument *Instrument
 	Attributes []Attribute // sorted by key
-	// ID is equal for equal series (kind, name, unit, attributes) of any two processes.
+	// ID is equal for equal series (instrument, attributes) of any two processes.
 	ID string
 	// Start is when the value was zero, in UNIX nanoseconds, if that is not Process.Start; zero otherwise.
 	// It never changes.
@@ -113,8 +119,12 @@ type Sink interface {
 	Counter(*Series, uint64)
 	// UpDownCounter takes the running total of a sum that may fall.
 	UpDownCounter(*Series, int64)
+	// Sum takes the running total of a counter or updowncounter that is [Instrument.Double]. It is finite.
+	Sum(*Series, float64)
 	// Gauge takes the last value.
 	Gauge(*Series, float64)
 	// Histogram takes the running totals of a histogram.
 	Histogram(*Series, *HistogramValue)
+	// Metrics takes what came as OTLP already and goes on as it is, whatever the aggregation. The sink copies it.
+	Metrics(pmetric.ResourceMetrics)
 }

@@ -93,9 +93,9 @@ func (c *Catalogue) Parse(b []byte, used int64, room int) error {
 	return nil
 }
 
-// charge is what a record takes of a limit beside its series. A client may free the memory of a
-// record once it was read, so limits count what is kept of it and not what the client has.
-func charge(b []byte) int { return len(b) / 1024 }
+// Charge is what a record takes of a limit on series beside the series itself: one for each full KiB. A client may free the
+// memory of a record once it was read, so limits count what is kept of it and not what the client has.
+func Charge(b []byte) int { return len(b) / 1024 }
 
 // record is a record split into its parts, all of them within the record.
 type record struct {
@@ -142,29 +142,38 @@ func (c *Catalogue) parseRecord(b []byte, room int) error {
 		return fmt.Errorf("%w: text is longer than the record", ErrCatalogue)
 	}
 	if first {
-		c.Charged += charge(b)
+		c.Charged += Charge(b)
 		return c.addResource(&r)
 	}
 	if err := c.claim(&r, uint64(words)); err != nil {
 		return err
 	}
+	cost := 1 + Charge(b)
+	reason, err := c.addRecord(&r, words, room >= cost)
+	switch {
+	case err != nil:
+		return err
+	case reason != "":
+		c.Skipped[reason]++
+	default:
+		c.Charged += cost
+	}
+	return nil
+}
+
+// addRecord adds the series of a record. The reason is about the series, the error about the record's structure.
+func (c *Catalogue) addRecord(r *record, words int, room bool) (Reason, error) {
 	reason, ok := c.seriesAttributes(r.attributes, r.attributeCount)
 	if !ok {
-		return fmt.Errorf("%w: attributes are longer than the record", ErrCatalogue)
+		return "", fmt.Errorf("%w: attributes are longer than the record", ErrCatalogue)
 	}
 	if textual := r.fault(); textual != "" {
 		reason = textual
 	}
 	if reason == "" {
-		cost := 1 + charge(b)
-		if reason = c.addSeries(&r, words, room >= cost); reason == "" {
-			c.Charged += cost
-		}
+		reason = c.addSeries(r, words, room)
 	}
-	if reason != "" {
-		c.Skipped[reason]++
-	}
-	return nil
+	return reason, nil
 }
 
 func (c *Catalogue) addResource(r *record) error {

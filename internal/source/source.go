@@ -45,3 +45,15 @@ type Telemetry interface {
 	// ClientRejected counts series that clients refused to make.
 	ClientRejected(n int64)
 }
+
+// EventTelemetry is what a source of events reports about itself. The receiver implements it.
+type EventTelemetry interface {
+	// EventsRead counts events taken from the kernel.
+	EventsRead(n int64)
+	// EventsDropped counts events of a CPU that the kernel had no room for, by its own count.
+	EventsDropped(cpu int, n int64)
+	// EventsSkipped counts events that were read and not used, by reason.
+	EventsSkipped(reason string, n int64)
+	// EventsNearLimit counts events that came near the size beyond which the kernel drops them without a word.
+	EventsNearLimit(n int64)
+}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 )
 
@@ -26,6 +28,7 @@ type Process struct {
 	Instruments    map[string]emit.Instrument
 	Counters       map[string]uint64
 	UpDownCounters map[string]int64
+	Sums           map[string]float64
 	Gauges         map[string]float64
 	Histograms     map[string]Histogram
 }
@@ -33,12 +36,14 @@ type Process struct {
 // Recorder is a sink that remembers.
 type Recorder struct {
 	Processes []*Process
+	// Foreign is what came as OTLP.
+	Foreign pmetric.Metrics
 }
 
 var _ emit.Sink = (*Recorder)(nil)
 
 // Reset forgets everything.
-func (r *Recorder) Reset() { r.Processes = nil }
+func (r *Recorder) Reset() { *r = Recorder{} }
 
 // Total is the sum of a counter over all processes.
 func (r *Recorder) Total(key string) uint64 {
@@ -64,7 +69,7 @@ func (r *Recorder) Process(p *emit.Process) {
 	}
 	r.Processes = append(r.Processes, &Process{
 		Info: *p, Resource: resource, Instruments: map[string]emit.Instrument{}, Counters: map[string]uint64{},
-		UpDownCounters: map[string]int64{}, Gauges: map[string]float64{}, Histograms: map[string]Histogram{},
+		UpDownCounters: map[string]int64{}, Sums: map[string]float64{}, Gauges: map[string]float64{}, Histograms: map[string]Histogram{},
 	})
 }
 
@@ -87,6 +92,11 @@ func (r *Recorder) UpDownCounter(s *emit.Series, v int64) {
 	p.UpDownCounters[key] = v
 }
 
+func (r *Recorder) Sum(s *emit.Series, v float64) {
+	p, key := r.series(s)
+	p.Sums[key] = v
+}
+
 func (r *Recorder) Gauge(s *emit.Series, v float64) {
 	p, key := r.series(s)
 	p.Gauges[key] = v
@@ -99,6 +109,13 @@ func (r *Recorder) Histogram(s *emit.Series, v *emit.HistogramValue) {
 		h.Count += n
 	}
 	p.Histograms[key] = h
+}
+
+func (r *Recorder) Metrics(rm pmetric.ResourceMetrics) {
+	if r.Foreign == (pmetric.Metrics{}) {
+		r.Foreign = pmetric.NewMetrics()
+	}
+	rm.CopyTo(r.Foreign.ResourceMetrics().AppendEmpty())
 }
 
 // Key names a series as the maps of a [Process] do.

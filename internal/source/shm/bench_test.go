@@ -20,7 +20,9 @@ func (discard) Process(*emit.Process)                        {}
 func (discard) Counter(*emit.Series, uint64)                 {}
 func (discard) UpDownCounter(*emit.Series, int64)            {}
 func (discard) Gauge(*emit.Series, float64)                  {}
+func (discard) Sum(*emit.Series, float64)                    {}
 func (discard) Histogram(*emit.Series, *emit.HistogramValue) {}
+func (discard) Metrics(pmetric.ResourceMetrics)              {}
 
 // publishMany makes 1,000 live segments of 100 counters in two stripes, ten instruments of ten series.
 func publishMany(b *testing.B) (*source, func()) {

@@ -7,14 +7,13 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
+	processes "github.com/hotpath-metrics/hotpath/internal/process"
 )
 
 // maxLockLines bounds how much of /proc/locks is read: any user may add to it.
@@ -61,54 +60,10 @@ func parseLocks(r io.Reader, wanted map[fileKey]int) {
 
 // identify completes a process's resource with what the kernel knows. pid is from lockHolders, 0 if unknown.
 func identify(client []emit.Attribute, uid uint32, pid int, claimed uint64, instance [16]byte) []emit.Attribute {
-	resource := slices.Clone(client)
-	executable := ""
+	who := processes.Identity{PID: claimed & math.MaxInt64, UID: uid}
 	var st unix.Stat_t
 	if pid > 0 && unix.Stat(fmt.Sprintf("/proc/%d", pid), &st) == nil && st.Uid == uid {
-		executable = executableName(pid)
-		resource = set(resource, emit.Attribute{Key: "process.pid", Type: emit.AttributeInt, Bits: uint64(pid)})
-	} else {
-		resource = set(resource, emit.Attribute{Key: "process.pid", Type: emit.AttributeInt, Bits: claimed & math.MaxInt64})
+		who.PID, who.Executable = uint64(pid), processes.ExecutableName(pid)
 	}
-	if executable != "" {
-		resource = set(resource, emit.Attribute{Key: "process.executable.name", Type: emit.AttributeString, Str: executable})
-	}
-	resource = set(resource, emit.Attribute{Key: "process.user.id", Type: emit.AttributeInt, Bits: uint64(uid)})
-	resource = setMissing(resource, "service.instance.id", uuid(instance))
-	return setMissing(resource, "service.name", "unknown_service")
-}
-
-func executableName(pid int) string {
-	name := ""
-	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil {
-		name = filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
-	} else if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
-		name = strings.TrimSuffix(string(comm), "\n")
-	}
-	return strings.ToValidUTF8(name, "\ufffd")
-}
-
-// set puts an attribute at its place in a sorted list.
-func set(attributes []emit.Attribute, a emit.Attribute) []emit.Attribute {
-	i, found := find(attributes, a.Key)
-	if found {
-		attributes[i] = a
-		return attributes
-	}
-	return slices.Insert(attributes, i, a)
-}
-
-func setMissing(attributes []emit.Attribute, key, value string) []emit.Attribute {
-	if i, found := find(attributes, key); found && attributes[i].Type == emit.AttributeString && attributes[i].Str != "" {
-		return attributes
-	}
-	return set(attributes, emit.Attribute{Key: key, Type: emit.AttributeString, Str: value})
-}
-
-func find(attributes []emit.Attribute, key string) (int, bool) {
-	return slices.BinarySearchFunc(attributes, key, func(a emit.Attribute, key string) int { return strings.Compare(a.Key, key) })
-}
-
-func uuid(b [16]byte) string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	return processes.SetMissing(who.Describe(client), "service.instance.id", processes.UUID(instance))
 }

@@ -136,14 +136,14 @@ func (s *source) processOf(r *reader, holder int) *process {
 	known := s.byKey[key]
 	alive := known != nil && known.alive()
 	switch {
-	case known == nil || known.ended:
+	case known == nil || known.Ended():
 	case alive && !r.late, !alive && r.dead:
 		return known
 	case alive && s.lates[key] != nil:
 		return s.lates[key]
 	}
 
-	p := &process{key: key, names: map[string]*instrument{}}
+	p := &process{key: key}
 	p.Resource = identify(r.catalogue.Resource, r.uid, holder, r.header.PID, r.header.Instance)
 	p.Owner = r.uid
 	p.Start = r.header.StartTime
@@ -166,7 +166,7 @@ func (s *source) processOf(r *reader, holder int) *process {
 // deliver takes the values of each process and hands them over.
 func (s *source) deliver(ctx context.Context, sink emit.Sink) error {
 	for _, p := range s.processes {
-		p.handed = false
+		p.Hold()
 		for _, r := range p.readers {
 			r.handed = false
 		}
@@ -177,19 +177,13 @@ func (s *source) deliver(ctx context.Context, sink emit.Sink) error {
 			return err
 		}
 		read += s.snapshot(p)
-		p.ended = p.ended || len(p.readers) == 0
-		p.bound(s.collected.UnixNano())
-		switch {
-		case p.ended:
-			p.State = emit.Gone
-		case p.alive():
-			p.State = emit.Live
-		default:
-			p.State = emit.Final
+		if len(p.readers) == 0 {
+			p.End()
 		}
+		p.Bound(s.collected.UnixNano())
+		p.Advance(!p.alive())
 		p.deliver(sink, &s.scratch)
 		p.known = true
-		p.handed, p.handedState = true, p.State
 		for _, r := range p.readers {
 			r.handed = true
 			if r.fd < 0 {
@@ -240,10 +234,6 @@ func (s *source) snapshot(p *process) (read int64) {
 
 // commit is about a process that was accepted as it was handed over. It returns whether nothing is left of it.
 func (s *source) commit(p *process) (over bool) {
-	if !p.handed {
-		return false
-	}
-	p.handed = false
 	for _, r := range p.readers {
 		if !r.handed {
 			continue
@@ -254,13 +244,13 @@ func (s *source) commit(p *process) (over bool) {
 			s.close(r)
 		}
 	}
-	if p.handedState == emit.Final {
-		p.ended = true
+	over = p.Commit()
+	if p.Ended() {
 		for _, r := range p.readers {
 			r.stripes, r.shared = nil, nil
 		}
 	}
-	return p.handedState == emit.Gone
+	return over
 }
 
 // reportClient reports what the client counted about itself since the last time.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -79,6 +80,10 @@ func (s *sink) Counter(se *emit.Series, v uint64) { p := s.last(); p.counters[la
 func (s *sink) UpDownCounter(se *emit.Series, v int64) { p := s.last(); p.sums[label(se, p)] = v }
 
 func (s *sink) Gauge(se *emit.Series, v float64) { p := s.last(); p.gauges[label(se, p)] = v }
+
+func (s *sink) Sum(*emit.Series, float64) { panic("segments hold no fractions") }
+
+func (s *sink) Metrics(pmetric.ResourceMetrics) { panic("segments hold no OTLP") }
 
 func (s *sink) Histogram(se *emit.Series, v *emit.HistogramValue) {
 	h := histogram{v.Sum, v.ZeroCount, map[int]uint64{}}

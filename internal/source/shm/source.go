@@ -13,9 +13,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
 
-	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
-
 	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/merge"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 	receiver "github.com/hotpath-metrics/hotpath/internal/source"
 )
@@ -59,7 +58,7 @@ type source struct {
 
 	collected time.Time // when the last collection began; zero after Commit
 	buffers   *buffers
-	scratch   [layout.HistogramBuckets]uint64
+	scratch   merge.Scratch
 }
 
 // New returns a source that reads nothing until Start.
