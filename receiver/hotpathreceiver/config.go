@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 )
 
 // Config of the receiver. Where no source is named, shm runs with its defaults.
@@ -28,6 +29,9 @@ type Config struct {
 
 	// Shm reads the segments that processes publish as files on a tmpfs.
 	Shm configoptional.Optional[shm.Config] `mapstructure:"shm"`
+
+	// UserEvents takes the tracepoints that processes write by user_events: hotpath's own, OTLP, and any that it is told of.
+	UserEvents configoptional.Optional[userevents.Config] `mapstructure:"user_events"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -55,6 +59,7 @@ func createDefaultConfig() component.Config {
 		Resource:           ResourceConfig{Per: PerProcess},
 		Limits:             defaultLimits,
 		Shm:                configoptional.Default(shm.DefaultConfig()),
+		UserEvents:         configoptional.Default(userevents.DefaultConfig()),
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
+	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
 )
 
 // load returns the config of a receiver in a file of testdata, or what is wrong with it.
@@ -34,6 +36,8 @@ func TestConfig(t *testing.T) {
 	byName.Shm = configoptional.Some(shm.DefaultConfig())
 	off := defaults()
 	off.Shm = configoptional.None[shm.Config]()
+	events := defaults()
+	events.UserEvents = configoptional.Some(userevents.DefaultConfig())
 	bytes := defaults()
 	bytes.Limits.SegmentSize = 4096
 	for id, want := range map[string]*Config{
@@ -43,12 +47,22 @@ func TestConfig(t *testing.T) {
 			Temporality:        TemporalityDelta,
 			Resource:           ResourceConfig{Per: PerService},
 			Limits: Limits{
-				Segments: 1, SegmentsPerUID: 2, Series: 3, SeriesPerUID: 4, SeriesPerSegment: 5, SegmentSize: 1 << 20,
+				Segments: 1, SegmentsPerUID: 2, Series: 3, SeriesPerUID: 4, SeriesPerSegment: 5, SegmentSize: 1 << 20, PendingSize: 2 << 20,
 			},
 			Shm: configoptional.Some(shm.Config{Directory: "/dev/shm/elsewhere", Mode: "2770", Group: "metrics", Optional: true}),
+			UserEvents: configoptional.Some(userevents.Config{
+				Instance: "other", BufferSizeKB: 4096, OTLP: true, OTLPCumulative: true, Optional: true,
+				Events: mapping.Events{{
+					Event: "my_counter", Fields: "u32 id; u64 value",
+					Metric: mapping.Metric{Name: "my.counter", Type: "counter", Unit: "s", Description: "What is counted"},
+					Value:  "value", Scale: 1e-9, Attributes: map[string]string{"worker": "id"},
+					Resource: map[string]string{"service.name": "shop"},
+				}},
+			}),
 		},
 		"hotpath/shm_by_name": byName,
 		"hotpath/shm_off":     off,
+		"hotpath/user_events": events,
 		"hotpath/bytes":       bytes,
 	} {
 		t.Run(id, func(t *testing.T) {
@@ -65,7 +79,8 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, TemporalityCumulative, cfg.Temporality)
 	require.Equal(t, PerProcess, cfg.Resource.Per)
 	require.Equal(t, Limits{
-		Segments: 16384, SegmentsPerUID: 8192, Series: 1000000, SeriesPerUID: 500000, SeriesPerSegment: 20000, SegmentSize: 67108864,
+		Segments: 16384, SegmentsPerUID: 8192, Series: 1000000, SeriesPerUID: 500000, SeriesPerSegment: 20000,
+		SegmentSize: 67108864, PendingSize: 67108864,
 	}, cfg.Limits)
 }
 
@@ -88,8 +103,12 @@ func TestInvalidConfigIsNamedByItsKey(t *testing.T) {
 			"limits::series_per_uid: must be positive, is 0",
 			"limits::series_per_segment: must be positive, is 0",
 			"limits::segment_size: must be positive, is 0",
+			"limits::pending_size: must be positive, is 0",
 		},
-		"hotpath/shm_directory": {"shm: directory"},
+		"hotpath/shm_directory":        {"shm: directory"},
+		"hotpath/user_events_instance": {"user_events: instance"},
+		"hotpath/user_events_field":    {`user_events: events::0: value: no field "nothing", the fields are: u32 id`},
+		"hotpath/user_events_type":     {"user_events: events::0::metric: type:"},
 	} {
 		t.Run(id, func(t *testing.T) {
 			_, err := load(t, "invalid.yaml", id)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/receiver/hotpathreceiver/internal/metadata"
 )
 
@@ -35,6 +36,11 @@ var sourceTypes = []sourceType{
 			return shm.New(b, c.Limits.shm(), d.logger, d.telemetry), b.Optional
 		})
 	}},
+	{"user_events", func(c *Config, d deps) (source.Source, bool) {
+		return open(c.UserEvents.Get(), func(b userevents.Config) (source.Source, bool) {
+			return userevents.New(b, c.Limits.userEvents(), d.logger, d.telemetry), b.Optional
+		})
+	}},
 }
 
 type sourceType struct {
@@ -46,7 +52,7 @@ type sourceType struct {
 // deps is what every source needs of the receiver.
 type deps struct {
 	logger    *zap.Logger
-	telemetry source.Telemetry
+	telemetry sourceTelemetry
 }
 
 // namedSource is a source that the config names, or the default one.
@@ -79,7 +85,7 @@ func openSources(c *Config, d deps) ([]namedSource, error) {
 func (c *Config) named(d deps) []namedSource {
 	var sources []namedSource
 	for _, t := range sourceTypes {
-		if s, optional := t.open(c, deps{d.logger.Named(t.name), d.telemetry}); s != nil {
+		if s, optional := t.open(c, deps{d.logger.Named(t.name), d.telemetry.of(t.name)}); s != nil {
 			sources = append(sources, namedSource{Source: s, name: t.name, optional: optional})
 		}
 	}

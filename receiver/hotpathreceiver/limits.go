@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 )
 
 // Limits on what clients can make the receiver hold. What exceeds them is skipped and counted.
@@ -24,6 +25,8 @@ type Limits struct {
 	SeriesPerSegment int `mapstructure:"series_per_segment"`
 	// SegmentSize is the size of the largest segment that is read.
 	SegmentSize Size `mapstructure:"segment_size"`
+	// PendingSize is how much OTLP that came as events may wait for its delivery.
+	PendingSize Size `mapstructure:"pending_size"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -36,6 +39,7 @@ var defaultLimits = Limits{
 	SeriesPerUID:     500_000,
 	SeriesPerSegment: 20_000,
 	SegmentSize:      64 << 20,
+	PendingSize:      64 << 20,
 }
 
 func (l *Limits) check() []error {
@@ -50,6 +54,7 @@ func (l *Limits) check() []error {
 		{"series_per_uid", int64(l.SeriesPerUID)},
 		{"series_per_segment", int64(l.SeriesPerSegment)},
 		{"segment_size", int64(l.SegmentSize)},
+		{"pending_size", int64(l.PendingSize)},
 	} {
 		if limit.value <= 0 {
 			errs = append(errs, fmt.Errorf("limits::%s: must be positive, is %d", limit.key, limit.value))
@@ -66,6 +71,18 @@ func (l *Limits) shm() shm.Limits {
 		SeriesPerUID:     l.SeriesPerUID,
 		SeriesPerSegment: l.SeriesPerSegment,
 		SegmentSize:      int64(l.SegmentSize),
+	}
+}
+
+func (l *Limits) userEvents() userevents.Limits {
+	return userevents.Limits{
+		Processes:        l.Segments,
+		Segments:         l.Segments,
+		SegmentsPerUID:   l.SegmentsPerUID,
+		Series:           l.Series,
+		SeriesPerUID:     l.SeriesPerUID,
+		SeriesPerSegment: l.SeriesPerSegment,
+		PendingBytes:     int(l.PendingSize),
 	}
 }
 

@@ -57,7 +57,7 @@ func newReceiver(
 		stop:      make(chan context.Context, 1),
 		done:      make(chan error, 1),
 	}
-	if r.sources, err = openSources(cfg, deps{set.Logger, r.telemetry}); err != nil {
+	if r.sources, err = openSources(cfg, deps{set.Logger, sourceTelemetry{telemetry: r.telemetry}}); err != nil {
 		builder.Shutdown()
 		return nil, err
 	}

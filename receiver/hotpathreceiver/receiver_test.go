@@ -451,6 +451,11 @@ func TestOwnTelemetry(t *testing.T) {
 	r.telemetry.ClientFolded(7)
 	r.telemetry.ClientUnplaced(8)
 	r.telemetry.ClientRejected(9)
+	events := r.telemetry.of("some_source")
+	events.EventsRead(10)
+	events.EventsDropped(1, 11)
+	events.EventsSkipped("unknown", 12)
+	events.EventsNearLimit(13)
 	require.NoError(t, r.Shutdown(t.Context()))
 
 	points := func(value int64, attrs ...attribute.KeyValue) []metricdata.DataPoint[int64] {
@@ -467,6 +472,11 @@ func TestOwnTelemetry(t *testing.T) {
 	metadatatest.AssertEqualReceiverHotpathClientSeriesFolded(t, tel, points(7, id), opts)
 	metadatatest.AssertEqualReceiverHotpathClientSeriesUnplaced(t, tel, points(8, id), opts)
 	metadatatest.AssertEqualReceiverHotpathClientSeriesRejected(t, tel, points(9, id), opts)
+	of := attribute.String("source", "some_source")
+	metadatatest.AssertEqualReceiverHotpathEventsRead(t, tel, points(10, id, of), opts)
+	metadatatest.AssertEqualReceiverHotpathEventsDropped(t, tel, points(11, id, of, attribute.Int("cpu", 1)), opts)
+	metadatatest.AssertEqualReceiverHotpathEventsSkipped(t, tel, points(12, id, of, attribute.String("reason", "unknown")), opts)
+	metadatatest.AssertEqualReceiverHotpathEventsNearLimit(t, tel, points(13, id, of), opts)
 	duration, err := tel.GetMetric("otelcol_receiver_hotpath_collection_duration")
 	require.NoError(t, err)
 	durations := duration.Data.(metricdata.Histogram[float64]).DataPoints

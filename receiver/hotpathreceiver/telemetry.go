@@ -51,6 +51,34 @@ func (t telemetry) ClientRejected(n int64) {
 	t.ReceiverHotpathClientSeriesRejected.Add(context.Background(), n, t.with())
 }
 
+// sourceTelemetry is what a source of events reports, under its name.
+type sourceTelemetry struct {
+	telemetry
+	source attribute.KeyValue
+}
+
+var _ source.EventTelemetry = sourceTelemetry{}
+
+func (t telemetry) of(name string) sourceTelemetry {
+	return sourceTelemetry{t, attribute.String("source", name)}
+}
+
+func (t sourceTelemetry) EventsRead(n int64) {
+	t.ReceiverHotpathEventsRead.Add(context.Background(), n, t.with(t.source))
+}
+
+func (t sourceTelemetry) EventsDropped(cpu int, n int64) {
+	t.ReceiverHotpathEventsDropped.Add(context.Background(), n, t.with(t.source, attribute.Int("cpu", cpu)))
+}
+
+func (t sourceTelemetry) EventsSkipped(reason string, n int64) {
+	t.ReceiverHotpathEventsSkipped.Add(context.Background(), n, t.with(t.source, attribute.String("reason", reason)))
+}
+
+func (t sourceTelemetry) EventsNearLimit(n int64) {
+	t.ReceiverHotpathEventsNearLimit.Add(context.Background(), n, t.with(t.source))
+}
+
 func (t telemetry) pointsDropped(n int) {
 	t.ReceiverHotpathPointsDropped.Add(context.Background(), int64(n), t.with())
 }

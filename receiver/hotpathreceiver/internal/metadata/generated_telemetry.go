@@ -32,6 +32,10 @@ type TelemetryBuilder struct {
 	ReceiverHotpathClientSeriesRejected      metric.Int64Counter
 	ReceiverHotpathClientSeriesUnplaced      metric.Int64Counter
 	ReceiverHotpathCollectionDuration        metric.Float64Histogram
+	ReceiverHotpathEventsDropped             metric.Int64Counter
+	ReceiverHotpathEventsNearLimit           metric.Int64Counter
+	ReceiverHotpathEventsRead                metric.Int64Counter
+	ReceiverHotpathEventsSkipped             metric.Int64Counter
 	ReceiverHotpathPointsDropped             metric.Int64Counter
 	ReceiverHotpathSegments                  metric.Int64Gauge
 	ReceiverHotpathSegmentsSkipped           metric.Int64Counter
@@ -102,6 +106,30 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Time that a collection takes, from the first read to the answer of the next component in the pipeline. [Alpha]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverHotpathEventsDropped, err = builder.meter.Int64Counter(
+		"otelcol_receiver_hotpath_events_dropped",
+		metric.WithDescription("Events that the kernel had no room for, by its own count, for each CPU. [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverHotpathEventsNearLimit, err = builder.meter.Int64Counter(
+		"otelcol_receiver_hotpath_events_near_limit",
+		metric.WithDescription("Events that came near the size beyond which the kernel drops them without a word. [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverHotpathEventsRead, err = builder.meter.Int64Counter(
+		"otelcol_receiver_hotpath_events_read",
+		metric.WithDescription("Events taken from the kernel. [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverHotpathEventsSkipped, err = builder.meter.Int64Counter(
+		"otelcol_receiver_hotpath_events_skipped",
+		metric.WithDescription("Events that were read and not used, by reason. [Alpha]"),
+		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverHotpathPointsDropped, err = builder.meter.Int64Counter(

@@ -25,6 +25,10 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverHotpathClientSeriesRejected.Add(context.Background(), 1)
 	tb.ReceiverHotpathClientSeriesUnplaced.Add(context.Background(), 1)
 	tb.ReceiverHotpathCollectionDuration.Record(context.Background(), 1)
+	tb.ReceiverHotpathEventsDropped.Add(context.Background(), 1)
+	tb.ReceiverHotpathEventsNearLimit.Add(context.Background(), 1)
+	tb.ReceiverHotpathEventsRead.Add(context.Background(), 1)
+	tb.ReceiverHotpathEventsSkipped.Add(context.Background(), 1)
 	tb.ReceiverHotpathPointsDropped.Add(context.Background(), 1)
 	tb.ReceiverHotpathSegments.Record(context.Background(), 1)
 	tb.ReceiverHotpathSegmentsSkipped.Add(context.Background(), 1)
@@ -46,6 +50,18 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverHotpathCollectionDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverHotpathEventsDropped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverHotpathEventsNearLimit(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverHotpathEventsRead(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverHotpathEventsSkipped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverHotpathPointsDropped(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},

@@ -1,0 +1,83 @@
+package userevents
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/client/go/userevent"
+
+	"github.com/hotpath-metrics/hotpath/internal/kerneltest"
+)
+
+func TestUserEventsAsManyAsTheHostTakes(t *testing.T) {
+	kerneltest.Need(t)
+	// The kernel's default, 32768, takes minutes on an emulated processor: HOTPATH_TEST_EVENTS asks for it.
+	most := 5000
+	if n, err := strconv.Atoi(os.Getenv("HOTPATH_TEST_EVENTS")); err == nil {
+		most = n
+	}
+	const limit = "/proc/sys/kernel/user_events_max"
+	before, err := os.ReadFile(limit)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(limit, []byte(strconv.Itoa(most)), 0))
+	t.Cleanup(func() { assert.NoError(t, os.WriteFile(limit, before, 0)) })
+	began := time.Now()
+	var fds [2]int // a few events, and the rest
+	for i := range fds {
+		fd, err := userevent.Open()
+		require.NoError(t, err)
+		fds[i] = fd
+	}
+	defer unix.Close(fds[1])
+	n := 0
+	for ; ; n++ {
+		fd := fds[1]
+		if n < 10 {
+			fd = fds[0]
+		}
+		err := hold(fd, fmt.Sprintf("hp_many_%d u64 n", n))
+		if errors.Is(err, unix.EMFILE) {
+			break
+		}
+		require.NoError(t, err)
+	}
+	t.Logf("%d events registered in %v", n, time.Since(began))
+	require.Greater(t, n, most-100)
+
+	began = time.Now()
+	f := start(t, testConfig(countEntry("hp_many_1234", ""), countEntry("hp_wanted", "")))
+	t.Logf("started in %v, the next scan is in %v", time.Since(began), f.trace.wait)
+	assert.Equal(t, 1, f.logs.FilterMessageSnippet("Cannot register").Len(), "no room for hotpath's own")
+	assert.Len(t, f.trace.bound, 1)
+
+	unix.Close(fds[0]) // makes room
+	var w *writer
+	eventually(t, func() (ok bool) {
+		var err error
+		w, err = newWriter("hp_wanted u64 n", 0)
+		return err == nil
+	})
+	defer w.close()
+	require.NoError(t, w.listened(30*time.Second))
+	w.numbers(t, 1, 2)
+	assert.EqualValues(t, 2, f.collect().Total("hp_wanted"))
+	eventually(t, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.trace.registry.complete()
+	})
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	began = time.Now()
+	require.NoError(t, f.trace.scan())
+	t.Logf("a scan takes %v", time.Since(began))
+}

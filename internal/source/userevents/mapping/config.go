@@ -1,0 +1,225 @@
+package mapping
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hotpath-metrics/hotpath/client/go/segment"
+	"github.com/hotpath-metrics/hotpath/internal/aggregate"
+	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/source/userevents/format"
+)
+
+// Events is the list `events` of the configuration.
+type Events []Event
+
+// Event maps an event to a metric.
+type Event struct {
+	// Event is the event's name, without the group. The wildcards * and ? are allowed. One of several formats of a
+	// name (USER_EVENT_REG_MULTI_FORMAT) also goes by the name without suffix.
+	Event string `mapstructure:"event"`
+	// Name is that of an EventHeader event, of which one user_event carries many. Empty takes them all.
+	Name string `mapstructure:"name"`
+	// Fields are those that the event is declared with, as in "u32 worker; u64 n". The Collector then registers
+	// it beforehand, so that it hears the first one. Another declaration makes the application's registration fail.
+	Fields string `mapstructure:"fields"`
+	// Metric is what becomes of it.
+	Metric Metric `mapstructure:"metric"`
+	// Value is the field with the value. Empty counts events: each has the value 1.
+	Value string `mapstructure:"value"`
+	// Scale is what values are multiplied with; zero is 1. A counter or updowncounter with a scale that is not
+	// a whole number has fractions.
+	Scale float64 `mapstructure:"scale"`
+	// Attributes are fields by the key of the metric's attribute. Fields in EventHeader structures are
+	// named by a path with dots.
+	Attributes map[string]string `mapstructure:"attributes"`
+	// Resource holds attributes that every resource gets beside those of its process.
+	Resource map[string]string `mapstructure:"resource"`
+
+	_ struct{}
+}
+
+// Metric is an OpenTelemetry instrument.
+type Metric struct {
+	// Name has up to 255 letters, digits, '_', '.', '-' and '/', and begins with a letter.
+	Name string `mapstructure:"name"`
+	// Type is counter, updowncounter, gauge or histogram.
+	Type string `mapstructure:"type"`
+	// Unit has up to 63 ASCII characters.
+	Unit string `mapstructure:"unit"`
+	// Description has up to 1023 bytes.
+	Description string `mapstructure:"description"`
+
+	_ struct{}
+}
+
+var kinds = map[string]emit.Kind{
+	"counter":       emit.KindCounter,
+	"updowncounter": emit.KindUpDownCounter,
+	"gauge":         emit.KindGauge,
+	"histogram":     emit.KindHistogram,
+}
+
+// maxDeclaration is the longest name_args that the kernel takes, in bytes (MAX_EVENT_DESC, less the NUL).
+const maxDeclaration = 511
+
+// keys that the configuration may not set: they tell series, or processes, apart.
+const (
+	overflowKey = "otel.metric.overflow"
+	pidKey      = "process.pid"
+)
+
+// Validate names what contradicts itself between entries.
+func (es Events) Validate() error {
+	var errs error
+	first, declared := map[string]int{}, map[string]int{}
+	for i := range es {
+		e := &es[i]
+		if e.Fields != "" {
+			j, known := declared[e.Event]
+			if known && !e.sameFields(&es[j]) {
+				errs = errors.Join(errs, fmt.Errorf("%d::fields: %q is declared otherwise in %d", i, e.Event, j))
+			}
+			if !known {
+				declared[e.Event] = i
+			}
+		}
+		j, known := first[e.Metric.Name]
+		if !known {
+			first[e.Metric.Name] = i
+			continue
+		}
+		if o := &es[j]; o.Metric.Type != e.Metric.Type || o.Metric.Unit != e.Metric.Unit || o.fractional() != e.fractional() {
+			errs = errors.Join(errs, fmt.Errorf("%d::metric: %q has another type, unit or kind of scale in %d", i, e.Metric.Name, j))
+		}
+	}
+	return errs
+}
+
+// sameFields says whether two entries declare the same, however they write it.
+func (e *Event) sameFields(other *Event) bool {
+	fields, err := format.ParseFields(e.Fields)
+	otherFields, otherErr := format.ParseFields(other.Fields)
+	return err != nil || otherErr != nil || fields.Equal(otherFields)
+}
+
+// Validate names every key that is wrong.
+func (e Event) Validate() error {
+	var errs []error
+	wrong := func(key, text string, args ...any) { errs = append(errs, fmt.Errorf(key+": "+text, args...)) }
+	if _, err := path.Match(e.Event, ""); err != nil || e.Event == "" || strings.ContainsAny(e.Event, " ;:/") {
+		wrong("event", "%q must be the name of an event, without a group, in which * and ? are wildcards", e.Event)
+	}
+	if e.Value == "" && (e.Metric.Type == "gauge" || e.Metric.Type == "histogram") {
+		wrong("value", "a %s needs the field that its values are in", e.Metric.Type)
+	}
+	switch {
+	case math.IsNaN(e.Scale) || math.IsInf(e.Scale, 0):
+		wrong("scale", "must be a finite number")
+	case e.Scale < 0 && (e.Metric.Type == "counter" || e.Metric.Type == "histogram"):
+		wrong("scale", "must be positive for a %s, is %v", e.Metric.Type, e.Scale)
+	}
+	if len(e.Attributes) > segment.MaxAttributes {
+		wrong("attributes", "are %d, may be %d", len(e.Attributes), segment.MaxAttributes)
+	}
+	for key, field := range e.Attributes {
+		if !segment.ValidKey(key) || key == overflowKey || field == "" {
+			wrong("attributes::"+key, "must be the key of an attribute, with up to %d bytes, and the name of a field, is %q", segment.MaxKey, field)
+		}
+	}
+	if len(e.Resource) > segment.MaxAttributes {
+		wrong("resource", "has %d attributes, may have %d", len(e.Resource), segment.MaxAttributes)
+	}
+	for key, value := range e.Resource {
+		if !segment.ValidKey(key) || key == pidKey || len(value) > segment.MaxString || !utf8.ValidString(value) {
+			wrong("resource::"+key, "must be the key of an attribute other than %s, and up to %d bytes of UTF-8", pidKey, segment.MaxString)
+		}
+	}
+	return errors.Join(append(errs, e.checkFields())...)
+}
+
+// checkFields is about what can be said before the event is seen.
+func (e *Event) checkFields() error {
+	if e.Fields == "" {
+		return nil
+	}
+	if e.wild() {
+		return errors.New("fields: can be given for a name without wildcards only")
+	}
+	fields, err := format.ParseFields(e.Fields)
+	if err != nil {
+		return fmt.Errorf("fields: %w", err)
+	}
+	if n := len(e.declaration(fields)); n > maxDeclaration {
+		return fmt.Errorf("fields: the kernel takes up to %d bytes with the event's name, these are %d", maxDeclaration, n)
+	}
+	_, errs := e.choose(&format.Format{Fields: fields})
+	return errors.Join(errs...)
+}
+
+// Validate names every key that is wrong.
+func (m Metric) Validate() error {
+	var errs error
+	if !segment.ValidName(m.Name) {
+		errs = errors.Join(errs, fmt.Errorf("name: %q must have 1 to %d letters, digits, '_', '.', '-' and '/', and begin with a letter",
+			m.Name, segment.MaxName))
+	}
+	if kinds[m.Type] == 0 {
+		errs = errors.Join(errs, fmt.Errorf("type: %q must be counter, updowncounter, gauge or histogram", m.Type))
+	}
+	if !segment.ValidUnit(m.Unit) {
+		errs = errors.Join(errs, fmt.Errorf("unit: %q must have up to %d ASCII characters", m.Unit, segment.MaxUnit))
+	}
+	if len(m.Description) > segment.MaxDescription || !utf8.ValidString(m.Description) {
+		errs = errors.Join(errs, fmt.Errorf("description: must have up to %d bytes of UTF-8", segment.MaxDescription))
+	}
+	return errs
+}
+
+// Declarations returns what to register beforehand, each in the form "my_event u32 worker; u64 n", as the kernel wants it.
+// Entries about one event give it once. The configuration is valid.
+func (es Events) Declarations() []string {
+	var out []string
+	known := map[string]bool{}
+	for i := range es {
+		e := &es[i]
+		if e.Fields == "" {
+			continue
+		}
+		fields, err := format.ParseFields(e.Fields)
+		if err != nil {
+			continue
+		}
+		if d := e.declaration(fields); !known[d] {
+			known[d] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (e *Event) declaration(fields format.Fields) string { return e.Event + " " + fields.String() }
+
+// wild says whether the event's name has wildcards.
+func (e *Event) wild() bool { return strings.ContainsAny(e.Event, `*?[\`) }
+
+func (e *Event) scale() aggregate.Scale {
+	if e.Scale == 0 {
+		return aggregate.NewScale(1)
+	}
+	return aggregate.NewScale(e.Scale)
+}
+
+// fractional says whether integers become sums with fractions.
+func (e *Event) fractional() bool {
+	return e.sums() && e.scale().Fractional()
+}
+
+func (e *Event) sums() bool {
+	kind := kinds[e.Metric.Type]
+	return kind == emit.KindCounter || kind == emit.KindUpDownCounter
+}
