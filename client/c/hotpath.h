@@ -21,10 +21,10 @@
  * errno or takes the application down: where nothing can be published, the
  * counting goes on in private memory and hotpath_status() says why.
  *
- * Environment: HOTPATH_DIR (default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm or
- * off), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
+ * Environment: HOTPATH_DIR (default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm,
+ * user_events or off), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
  *
- * The memory layout is described in docs/segment-format.md.
+ * The memory layout is described in docs/segment-format.md, the event of user_events in docs/wire-formats.md.
  */
 #ifndef HOTPATH_H
 #define HOTPATH_H
@@ -133,6 +133,26 @@ enum {
 	HOTPATH__HISTOGRAM_SCALE = 3, HOTPATH__HISTOGRAM_OFFSET = -240
 };
 
+/* ---- Event layout (docs/wire-formats.md) --------------------------------- */
+
+#define HOTPATH__EVENT_NAME "hotpath_v1"
+#define HOTPATH__EVENT_DECLARATION HOTPATH__EVENT_NAME \
+	" u64 segment; u64 number; u64 start; u64 value; u64 zero; u64 instance_hi; u64 instance_lo; u32 pid; u32 series; " \
+	"u16 first; u16 flags; __rel_loc u8[] record; __rel_loc u8[] resource; __rel_loc u8[] buckets"
+
+struct hotpath__event {
+	uint32_t unused, index; /* what is written begins with the index */
+	uint64_t segment, number, start, value, zero, instance_hi, instance_lo;
+	uint32_t pid, series;
+	uint16_t first, flags;
+	uint32_t record, resource, buckets;
+};
+
+enum {
+	HOTPATH__EVENT_HEADER_SIZE = 80, HOTPATH__EVENT_INDEX_SIZE = 4, HOTPATH__EVENT_FLAG_MORE = 1,
+	HOTPATH__EVENT_MAX_SIZE = 4032, HOTPATH__EVENT_MAX_BUCKETS = 128
+};
+
 /* This writer's geometry: all of it sparse, so room costs address space only. Where
  * memory must be reserved as a whole (kernels before 5.14, little address space), the small one. */
 enum {
@@ -143,6 +163,7 @@ enum {
 	HOTPATH__STRIPES_MAX = 1025, HOTPATH__STRIPES_SMALL = 4,
 	HOTPATH__OVERFLOWS = 256, HOTPATH__OVERFLOWS_SMALL = 8, /* instruments with an overflow series of their own */
 	HOTPATH__OVERFLOW_RECORD = 1536, /* more than the record of an overflow series takes */
+	HOTPATH__NUMBER_SIZE = 8,  /* where updates are sent, the number of a series' last one stands before its record */
 	HOTPATH__TABLE = 65536,    /* places in each hash table */
 	HOTPATH__DIR_ENTRIES = 8192
 };
@@ -156,9 +177,12 @@ enum {
 /* A page that fork wipes (MADV_WIPEONFORK), so that a child of fork, and of a raw clone that
  * runs no atfork handler, finds `ready` at zero and starts a segment of its own. */
 struct hotpath__ctl {
-	uint64_t ready;     /* concurrency ids below this have a stripe */
-	uint64_t cpu_ready; /* CPUs below this have one, where stripes are chosen by CPU and atomics are used */
+	/* Concurrency ids, or CPUs, below this have a stripe. The kernel keeps bit 63 set while somebody listens to the event: the
+	 * number is negative then, and whoever compares it takes the slow path. So every store to it is atomic and leaves the bit. */
+	int64_t ready;
+	uint64_t segment;   /* the id under which updates are sent, where they are */
 	uint32_t started;
+	uint32_t orphaned;  /* the thread for which the kernel noted the bit is about to end */
 	uint32_t full;      /* no further stripe could be reserved */
 	uint32_t lock;      /* 0 free, 1 held, 2 held with waiters */
 };
@@ -174,7 +198,9 @@ union hotpath__ctl_page { struct hotpath__ctl ctl; char page[HOTPATH__PAGE]; };
 enum hotpath__where {
 	HOTPATH__W_NOWHERE, HOTPATH__W_SHM, HOTPATH__W_OFF, HOTPATH__W_TRANSPORT, HOTPATH__W_DIRECTORY, HOTPATH__W_CROWDED,
 	HOTPATH__W_FULL, HOTPATH__W_FILE, HOTPATH__W_LIMIT, HOTPATH__W_MAP, HOTPATH__W_RESERVE, HOTPATH__W_LINK, HOTPATH__W_NOMEM,
-	HOTPATH__W_CLOSED
+	HOTPATH__W_CLOSED,
+	HOTPATH__W_EVENTS, HOTPATH__W_TRACEFS, HOTPATH__W_UNSUPPORTED, HOTPATH__W_DENIED, HOTPATH__W_OPEN, HOTPATH__W_DECLARED,
+	HOTPATH__W_REGISTER
 };
 
 struct hotpath__state {
@@ -190,11 +216,18 @@ struct hotpath__state {
 	uint32_t small_;        /* everything was reserved at the start */
 	uint32_t placed;        /* the mapping is a segment that readers can find */
 	uint32_t detached;      /* what is reserved from now on is private memory */
-	uint32_t transport;     /* HOTPATH__W_SHM, _OFF or _TRANSPORT */
+	uint32_t transport;     /* HOTPATH__W_SHM, _EVENTS, _OFF or _TRANSPORT */
 	uint32_t where, error;  /* for hotpath_status */
 	uint32_t guarded;       /* 2: a child will find its page wiped */
 	uint32_t broken;        /* there is no memory for any further series */
 	uint64_t pid;           /* of the process that started last */
+	uint64_t file;          /* where events are written: descriptor, and above it the write index; -1: nowhere */
+	uint32_t attempts;      /* to write without a file */
+	uint32_t registered;    /* by the thread that holds the lock, just now */
+	uint32_t oversized;     /* series too long for an event */
+	uint32_t watching;      /* the key below is there */
+	uint32_t pinned;        /* this library stays loaded */
+	pthread_key_t key;      /* set in the thread for which the kernel noted the bit */
 	uint32_t problems;      /* series rejected, the last for: */
 	char problem[160];
 	char path[256], name[48];
@@ -252,9 +285,11 @@ __attribute__((cold)) int hotpath__slow_add_v1(uint64_t slot, uint64_t n);
 __attribute__((cold)) int hotpath__slow_sum_v1(uint64_t slot, double v);
 __attribute__((cold)) void hotpath__slow_set_v1(uint64_t slot, uint64_t bits);
 __attribute__((cold)) void hotpath__refuse_v1(void);
+__attribute__((cold)) void hotpath__send_v1(const uint64_t *word, uint64_t segment);
 const char *hotpath__status_v1(void);
 void hotpath__forked_v1(void);
 void hotpath__unload_v1(void);
+void hotpath__orphan_v1(void *);
 static inline hotpath_attr hotpath__str(const char *key, const char *value);
 static inline hotpath_attr hotpath__int(const char *key, int64_t value);
 static inline hotpath_attr hotpath__double(const char *key, double value);
@@ -282,7 +317,7 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		"71:\n\t"                                                                                 \
 		"movl 24-1(%[rseq]), %%eax\n\t" /* mm_cid */                                              \
 		"cmpq %[ready], %%rax\n\t"                                                                \
-		"jae %l[slow]\n\t"                                                                        \
+		"jge %l[slow]\n\t"                                                                        \
 		"shlq $23, %%rax\n\t" /* HOTPATH__STRIPE_SHIFT */                                         \
 		operation                                                                                 \
 		"72:\n\t"                                                                                 \
@@ -328,7 +363,7 @@ static inline hotpath_attr hotpath__bool(const char *key, int value);
 		"ldur w16, [%[rseq], #24-1]\n\t"                                                          \
 		"ldr x17, %[ready]\n\t"                                                                   \
 		"cmp x16, x17\n\t"                                                                        \
-		"b.hs %l[slow]\n\t"                                                                       \
+		"b.ge %l[slow]\n\t"                                                                       \
 		"add x16, %[slot], x16, lsl #23\n\t"                                                      \
 		operation                                                                                 \
 		"72:\n\t"                                                                                 \
@@ -421,7 +456,7 @@ static inline void hotpath_gauge_set(hotpath_gauge gauge, double v)
 	memcpy(&bits, &v, sizeof bits);
 	if (hotpath__unlikely(bits == UINT64_MAX)) /* means unset */
 		bits = UINT64_MAX - 1;             /* a NaN as well */
-	if (hotpath__likely(__atomic_load_n(&hotpath__ctl_v1.ctl.started, __ATOMIC_RELAXED) != 0 && gauge.slot != 0))
+	if (hotpath__likely(__atomic_load_n(&hotpath__ctl_v1.ctl.ready, __ATOMIC_RELAXED) > 0 && gauge.slot != 0))
 		__atomic_store_n((uint64_t *)(uintptr_t)gauge.slot, bits, __ATOMIC_RELAXED);
 	else
 		hotpath__slow_set_v1(gauge.slot, bits);
@@ -520,12 +555,13 @@ enum { /* linux/fcntl.h, linux/mman.h, linux/stat.h and others: the same numbers
 	HOTPATH__O_DIRECTORY = 0200000, HOTPATH__O_NOFOLLOW = 0400000,
 #endif
 	HOTPATH__O_TMPFILE = 020000000 | HOTPATH__O_DIRECTORY, HOTPATH__O_RDWR = 2, HOTPATH__O_CLOEXEC = 02000000,
-	HOTPATH__F_DUPFD_CLOEXEC = 1030, HOTPATH__LOCK_EX_NB = 6, HOTPATH__RLIMIT_FSIZE = 1,
+	HOTPATH__F_DUPFD_CLOEXEC = 1030, HOTPATH__F_GETFL = 3, HOTPATH__LOCK_EX_NB = 6, HOTPATH__RLIMIT_FSIZE = 1, HOTPATH__RLIMIT_NOFILE = 7,
+	HOTPATH__O_WRONLY = 1, HOTPATH__O_NONBLOCK = 04000, HOTPATH__O_APPEND = 02000, HOTPATH__O_ASYNC = 020000, HOTPATH__O_DSYNC = 010000,
 	HOTPATH__PROT_RW = 3, HOTPATH__MAP_SHARED = 1, HOTPATH__MAP_PRIVATE_ANONYMOUS = 0x22, HOTPATH__MAP_FIXED = 0x10,
 	HOTPATH__MAP_NORESERVE = 0x4000, HOTPATH__MADV_DONTFORK = 10, HOTPATH__MADV_WIPEONFORK = 18,
 	HOTPATH__MADV_POPULATE_WRITE = 23,
 	HOTPATH__FUTEX_WAIT_PRIVATE = 128, HOTPATH__FUTEX_WAKE_PRIVATE = 129,
-	HOTPATH__TMPFS_MAGIC = 0x01021994
+	HOTPATH__TMPFS_MAGIC = 0x01021994, HOTPATH__TRACEFS_MAGIC = 0x74726163
 };
 
 static inline int hotpath__failed(long result)
@@ -597,6 +633,13 @@ static inline uint64_t hotpath__stripes_offset(const struct hotpath__state *s)
 	return hotpath__shared_offset(s) + s->shared_size;
 }
 
+/* Behind the stripes lies, where updates are sent, for each word the place in the catalogue of the record whose update an add
+ * to this word completes. */
+static inline uint64_t hotpath__index_offset(const struct hotpath__state *s)
+{
+	return hotpath__stripes_offset(s) + s->stripe_count * s->stripe_size;
+}
+
 static inline void hotpath__geometry(struct hotpath__state *s, int small_)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -608,7 +651,7 @@ static inline void hotpath__geometry(struct hotpath__state *s, int small_)
 	s->stripe_count = 1 + (cpus > 0 ? (uint64_t)cpus : 1);
 	if (s->stripe_count > most)
 		s->stripe_count = most;
-	s->total = hotpath__stripes_offset(s) + s->stripe_count * s->stripe_size;
+	s->total = hotpath__index_offset(s) + (s->transport == HOTPATH__W_EVENTS ? s->stripe_size : 0);
 	s->small_ = (uint32_t)(small_ != 0);
 }
 
@@ -690,9 +733,20 @@ static inline long hotpath__reserve_words(struct hotpath__state *s, uint64_t wor
 	for (i = 0; i < used && err == 0; i++)
 		err = hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 8 * s->words_reserved,
 			8 * words, s->placed && !s->detached);
+	if (err == 0 && s->transport == HOTPATH__W_EVENTS)
+		err = hotpath__reserve(s, s->base + hotpath__index_offset(s), 8 * s->words_reserved, 8 * words, 0);
 	if (err == 0)
 		s->words_reserved = hotpath__whole_pages(s, 8 * words) / 8;
 	return err;
+}
+
+/* Make n stripes known to the fast path, 0 for none, and leave the kernel's bit alone. */
+static inline void hotpath__set_ready(struct hotpath__ctl *c, uint64_t n)
+{
+	int64_t old = __atomic_load_n(&c->ready, __ATOMIC_RELAXED);
+
+	while (!__atomic_compare_exchange_n(&c->ready, &old, (old & INT64_MIN) | (int64_t)n, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
 }
 
 /* Make stripes 1 to n usable. Called with the lock held. */
@@ -708,7 +762,7 @@ static inline int hotpath__grow(struct hotpath__state *s, struct hotpath__ctl *c
 			return 0;
 		}
 		__atomic_store_n(used, i + 1, __ATOMIC_RELEASE);
-		__atomic_store_n(s->rseq ? &c->ready : &c->cpu_ready, i, __ATOMIC_RELEASE);
+		hotpath__set_ready(c, i);
 	}
 	return 1;
 }
@@ -1044,6 +1098,42 @@ static inline void hotpath__problem(struct hotpath__state *s, const char *what, 
 	snprintf(s->problem, sizeof s->problem, "%s: %.80s", what, name ? name : "(null)");
 }
 
+/* Note, where updates are sent, which words complete an update of the series: a histogram's sum, to which is added last,
+ * and its zeros. Nothing for one that is too long. */
+static inline void hotpath__index(const struct hotpath__state *s, const char *record, uint64_t at)
+{
+	uint64_t slot;
+	char *index;
+
+	memcpy(&slot, record + HOTPATH__RECORD_SLOT, 8);
+	index = s->base + hotpath__index_offset(s) + 8 * slot;
+	__atomic_store_n(HOTPATH__FIELD(index, 0), at, __ATOMIC_RELEASE);
+	if (record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM)
+		__atomic_store_n(HOTPATH__FIELD(index, 8 * HOTPATH__HISTOGRAM_ZERO), at, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t hotpath__event_size(const struct hotpath__state *s, const char *record)
+{
+	return HOTPATH__EVENT_HEADER_SIZE + hotpath__get(record, HOTPATH__RECORD_SIZE, 4) +
+		hotpath__get(s->base + HOTPATH__AREA, HOTPATH__RECORD_SIZE, 4) +
+		(record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM ? 8 * HOTPATH__EVENT_MAX_BUCKETS : 0);
+}
+
+/* In a child: no update has been sent, and the index is empty. */
+static inline void hotpath__renumber(const struct hotpath__state *s)
+{
+	char *catalogue = s->base + HOTPATH__AREA;
+	uint64_t at = hotpath__get(catalogue, HOTPATH__RECORD_SIZE, 4);
+
+	while (at < s->catalogue_end) {
+		char *record = catalogue + at + HOTPATH__NUMBER_SIZE;
+		*HOTPATH__FIELD(catalogue, at) = 0;
+		at += HOTPATH__NUMBER_SIZE;
+		hotpath__index(s, record, hotpath__event_size(s, record) <= HOTPATH__EVENT_MAX_SIZE ? at : 0);
+		at += hotpath__get(record, HOTPATH__RECORD_SIZE, 4);
+	}
+}
+
 static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath__identity *id);
 
 /* The overflow series of the instrument or, where those have run out, the last resort: one for each kind. */
@@ -1072,8 +1162,9 @@ static inline uint64_t hotpath__fold(struct hotpath__state *s, struct hotpath__i
 /* What a handle holds. */
 static inline uint64_t hotpath__slot(const struct hotpath__state *s, int kind, uint64_t word)
 {
-	return hotpath__address(s->base) + 8 * word +
-		(kind == HOTPATH__GAUGE ? hotpath__shared_offset(s) : hotpath__stripes_offset(s) + s->stripe_size + 1);
+	if (kind == HOTPATH__GAUGE) /* where updates are sent, its word is one of stripe 0 */
+		return hotpath__address(s->base) + 8 * word + (s->transport == HOTPATH__W_EVENTS ? hotpath__stripes_offset(s) : hotpath__shared_offset(s));
+	return hotpath__address(s->base) + 8 * word + hotpath__stripes_offset(s) + s->stripe_size + 1;
 }
 
 /* Room for a further series. Ordinary ones leave enough for all overflow series. */
@@ -1089,7 +1180,7 @@ static inline int hotpath__room(const struct hotpath__state *s, const struct hot
 		return 0;
 	if (id->overflow == 1 && s->overflows >= overflows)
 		return 0;
-	return s->catalogue_end + bound + spare * HOTPATH__OVERFLOW_RECORD <= s->catalogue_size &&
+	return s->catalogue_end + HOTPATH__NUMBER_SIZE + bound + spare * HOTPATH__OVERFLOW_RECORD <= s->catalogue_size &&
 		s->next_word + words + 8 + spare * HOTPATH__HISTOGRAM_WORDS <= s->stripe_size / 8 &&
 		s->next_shared + 1 + spare <= s->shared_size / 8;
 }
@@ -1106,9 +1197,10 @@ static inline int hotpath__make_room(struct hotpath__state *s, long (*reserve)(s
 static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath__identity *id)
 {
 	uint64_t bound = hotpath__record_bound(id), words = id->kind == HOTPATH__HISTOGRAM ? HOTPATH__HISTOGRAM_WORDS : 1;
-	uint64_t slot, size, hash;
+	uint64_t slot, size, hash, at = s->catalogue_end;
 	uint32_t *by_identity, *by_name;
 	char *record = hotpath__scratch_v1.record;
+	int sent = 0;
 
 	size = hotpath__record(record, id);
 	hash = hotpath__fnv((uint64_t)id->kind, id->name, id->name_len);
@@ -1128,9 +1220,17 @@ static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath_
 	if (!hotpath__room(s, id, bound, words))
 		return id->overflow < 2 ? hotpath__fold(s, id) : 0;
 
-	if (!hotpath__make_room(s, hotpath__reserve_catalogue, s->catalogue_end + size))
+	if (s->transport == HOTPATH__W_EVENTS) {
+		if (hotpath__event_size(s, record) > HOTPATH__EVENT_MAX_SIZE) {
+			id->description = "";
+			size = hotpath__record(record, id);
+		}
+		sent = hotpath__event_size(s, record) <= HOTPATH__EVENT_MAX_SIZE;
+		at += HOTPATH__NUMBER_SIZE;
+	}
+	if (!hotpath__make_room(s, hotpath__reserve_catalogue, at + size))
 		return 0;
-	if (id->kind == HOTPATH__GAUGE) {
+	if (id->kind == HOTPATH__GAUGE && s->transport != HOTPATH__W_EVENTS) {
 		slot = s->next_shared++;
 		if (!hotpath__make_room(s, hotpath__reserve_shared, s->next_shared))
 			return 0;
@@ -1142,19 +1242,22 @@ static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath_
 			return 0;
 	}
 	memcpy(record + HOTPATH__RECORD_SLOT, &slot, 8);
-	memcpy(s->base + HOTPATH__AREA + s->catalogue_end, record, (size_t)size);
+	memcpy(s->base + HOTPATH__AREA + at, record, (size_t)size);
 	if (id->overflow)
 		s->overflows++;
 	else
 		s->series++;
-	*by_identity = (uint32_t)s->catalogue_end;
+	*by_identity = (uint32_t)at;
 	if (*by_name == 0)
-		*by_name = (uint32_t)s->catalogue_end;
+		*by_name = (uint32_t)at;
 	if (s->detached)
 		__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_UNPLACED), 1, __ATOMIC_RELAXED);
 	else
-		__atomic_store_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_CATALOGUE_USED), s->catalogue_end + size, __ATOMIC_RELEASE);
-	s->catalogue_end += size;
+		__atomic_store_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_CATALOGUE_USED), at + size, __ATOMIC_RELEASE);
+	if (s->transport == HOTPATH__W_EVENTS)
+		hotpath__index(s, record, sent ? at : 0);
+	s->oversized += (uint32_t)(s->transport == HOTPATH__W_EVENTS && !sent);
+	s->catalogue_end = at + size;
 	return hotpath__slot(s, id->kind, slot);
 }
 
@@ -1393,6 +1496,8 @@ static inline long hotpath__reserve_used(const struct hotpath__state *s, char *m
 		err = hotpath__reserve(s, m + hotpath__shared_offset(s), 0, 8 * s->next_shared, shared);
 	if (err == 0)
 		err = hotpath__reserve(s, m + hotpath__stripes_offset(s), 0, 8 * s->next_word, shared);
+	if (err == 0 && s->transport == HOTPATH__W_EVENTS)
+		err = hotpath__reserve(s, m + hotpath__index_offset(s), 0, 8 * s->next_word, 0);
 	return err;
 }
 
@@ -1421,7 +1526,7 @@ static inline long hotpath__fill(struct hotpath__state *s, char *m, const char *
 		*HOTPATH__FIELD(m, hotpath__shared_offset(s) + 8 * i) = UINT64_MAX;
 
 	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPES_USED) = 1;
-	if (!shared)
+	if (!shared && s->transport != HOTPATH__W_EVENTS)
 		return 0;
 	hotpath__instance(instance, pid);
 	memcpy(m + HOTPATH__OFF_MAGIC, "HOTPATH\n", 8);
@@ -1525,18 +1630,166 @@ static inline int hotpath__privatise(struct hotpath__state *s)
 		hotpath__geometry(s, 1);
 		m = hotpath__map(NULL, s->total, -1);
 	}
-	if (m == NULL || hotpath__fill(s, m, copy, 0, 0) != 0)
+	if (m == NULL || hotpath__fill(s, m, copy, 0, hotpath__random()) != 0)
 		return 0;
 	s->base = m;
+	if (copy && s->transport == HOTPATH__W_EVENTS)
+		hotpath__renumber(s);
 	if (copy)
 		hotpath__unmap(copy, size);
 	return hotpath__keep_stripes(s, used) == 0;
 }
 
+/* ---- user_events (linux/user_events.h) --------------------------------------- */
+
+struct hotpath__reg   { uint32_t size; uint8_t bit, width; uint16_t flags; uint64_t enable, declaration; uint32_t index; };
+struct hotpath__unreg { uint32_t size; uint8_t bit, zero[3]; uint64_t enable; };
+
+enum {
+	HOTPATH__REG = (int)0xc0082a00, HOTPATH__UNREG = 0x40082a02, HOTPATH__REG_SIZE = 28, HOTPATH__ENABLE_BIT = 63,
+	/* Flags that mean nothing to this file, and that no other is opened with: they tell whether a descriptor is still ours. */
+	HOTPATH__MARK = HOTPATH__O_NONBLOCK | HOTPATH__O_APPEND | HOTPATH__O_ASYNC | HOTPATH__O_DSYNC,
+	HOTPATH__HIGH = 1024 /* descriptors end below this: the kernel's table grows with the highest */
+};
+
+/* The application may have closed our descriptor, and got the number for a file of its own. */
+static inline int hotpath__ours(uint64_t file)
+{
+	long flags = hotpath__sys(SYS_fcntl, (int64_t)(uint32_t)file - 1, HOTPATH__F_GETFL, 0, 0, 0, 0);
+
+	return !hotpath__failed(flags) && (flags & (HOTPATH__MARK | 3)) == (HOTPATH__MARK | HOTPATH__O_WRONLY);
+}
+
+/* Move a descriptor to a number that a program's own files seldom reach. */
+static inline long hotpath__lift(long fd)
+{
+	uint64_t limit[2] = {HOTPATH__HIGH, 0};
+	long high;
+
+	hotpath__sys(SYS_prlimit64, 0, HOTPATH__RLIMIT_NOFILE, 0, hotpath__address(limit), 0, 0);
+	if (limit[0] > HOTPATH__HIGH)
+		limit[0] = HOTPATH__HIGH;
+	high = hotpath__sys(SYS_fcntl, fd, HOTPATH__F_DUPFD_CLOEXEC, limit[0] >= 64 ? limit[0] - 16 : 3, 0, 0, 0);
+	if (high < 0 && fd >= 3)
+		return fd;
+	hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	return high;
+}
+
+static inline long hotpath__open_events(struct hotpath__state *s)
+{
+	static const char mount[] = "/sys/kernel/tracing", file[] = "/sys/kernel/tracing/user_events_data",
+		old[] = "/sys/kernel/debug/tracing/user_events_data";
+	long flags = HOTPATH__O_WRONLY | HOTPATH__O_CLOEXEC | HOTPATH__MARK, fd;
+	uint64_t fs[15] = {0};
+
+	fd = hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(file), flags, 0, 0, 0);
+	if (fd == -ENOENT) {
+		fd = hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(old), flags, 0, 0, 0);
+		if (fd < 0)
+			fd = -ENOENT;
+	}
+	if (fd >= 0)
+		fd = hotpath__lift(fd);
+	if (fd >= 0)
+		return fd;
+	if (fd == -ENOENT) {
+		hotpath__sys(SYS_statfs, hotpath__address(mount), hotpath__address(fs), 0, 0, 0, 0);
+		hotpath__refuse_to_publish(s, fs[0] == HOTPATH__TRACEFS_MAGIC ? HOTPATH__W_UNSUPPORTED : HOTPATH__W_TRACEFS, 0);
+	} else {
+		hotpath__refuse_to_publish(s, fd == -EACCES || fd == -EPERM ? HOTPATH__W_DENIED : HOTPATH__W_OPEN, fd);
+	}
+	return fd;
+}
+
+static inline void hotpath__unregister(long fd, const struct hotpath__ctl *c)
+{
+	struct hotpath__unreg unreg = {sizeof unreg, HOTPATH__ENABLE_BIT, {0, 0, 0}, hotpath__address(&c->ready)};
+
+	hotpath__sys(SYS_ioctl, fd, HOTPATH__UNREG, hotpath__address(&unreg), 0, 0, 0);
+}
+
+/* Have the kernel keep our bit, for this process, from this thread on: it notes the bit for a thread and those it
+ * starts later. In a child, or when the descriptor was closed, it may be noted already. Called with the lock held. */
+static inline void hotpath__register(struct hotpath__state *s, struct hotpath__ctl *c)
+{
+	static const char declaration[] = HOTPATH__EVENT_DECLARATION;
+	struct hotpath__reg reg = {HOTPATH__REG_SIZE, HOTPATH__ENABLE_BIT, sizeof c->ready, 0, hotpath__address(&c->ready),
+		hotpath__address(declaration), 0};
+	uint64_t file = s->file;
+	long fd = (long)(uint32_t)file - 1, err;
+
+	c->orphaned = 0;
+	if (!hotpath__ours(file))
+		fd = hotpath__open_events(s);
+	if (fd < 0) {
+		__atomic_store_n(&s->file, 0, __ATOMIC_RELAXED);
+		return;
+	}
+	hotpath__unregister(fd, c);
+	err = hotpath__sys(SYS_ioctl, fd, (uint32_t)HOTPATH__REG, hotpath__address(&reg), 0, 0, 0);
+	if (err == 0) {
+		s->where = HOTPATH__W_EVENTS;
+		s->registered = 1;
+		__atomic_store_n(&s->file, (uint64_t)reg.index << 32 | (uint64_t)(fd + 1), __ATOMIC_RELAXED);
+		return;
+	}
+	hotpath__refuse_to_publish(s, err == -EADDRINUSE ? HOTPATH__W_DECLARED : HOTPATH__W_REGISTER, err);
+	__atomic_store_n(&s->file, 0, __ATOMIC_RELAXED);
+	hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+/* Whether the thread that holds the lock has registered meanwhile. */
+static inline int hotpath__registered(struct hotpath__state *s)
+{
+	int registered = s->registered != 0;
+
+	s->registered = 0;
+	return registered;
+}
+
+/* After a registration, without the lock: see to it that the end of this thread does not end it. In a signal handler
+ * nothing may be allocated, as keys beyond the first 32 might. */
+static inline void hotpath__watch(struct hotpath__state *s, int registered, int in_handler)
+{
+	if (registered && s->watching && (!in_handler || s->key < 32))
+		pthread_setspecific(s->key, s);
+}
+
+/* The thread that registered ends: whoever counts next takes the slow path, and registers anew. */
+HOTPATH__COLD void hotpath__orphan_v1(void *unused)
+{
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	uint64_t mask;
+
+	(void)unused;
+	hotpath__lock(c, &mask);
+	if (c->started) {
+		c->orphaned = 1;
+		hotpath__set_ready(c, 0);
+	}
+	hotpath__unlock(c, &mask);
+}
+
+#if defined(__PIC__) && !defined(__PIE__)
+extern int hotpath__dladdr(const void *, const char **) __asm__("dladdr") __attribute__((weak));
+extern void *hotpath__dlopen(const char *, int) __asm__("dlopen") __attribute__((weak));
+
+/* The kernel forgets a bit at the word of the threads for which it noted it only, and dlclose may come from another: it would go
+ * on writing where the library was. So a library that sends updates stays. Not with the lock held, since the loader has one. */
+static inline void hotpath__pin(struct hotpath__state *s)
+{
+	const char *transport = getenv("HOTPATH_TRANSPORT"), *file[4]; /* Dl_info, the path first */
+
+	if (transport && strcmp(transport, "user_events") == 0 && &hotpath__dladdr && &hotpath__dlopen && hotpath__dladdr(&hotpath__state_v1, file))
+		s->pinned = hotpath__dlopen(file[0], 0x1006 /* RTLD_NODELETE | RTLD_NOLOAD | RTLD_NOW */) != NULL;
+}
+#endif
+
 /* What the environment asks for, read once. */
 static inline void hotpath__configure(struct hotpath__state *s)
 {
-	static const char *const transports[] = {"", "shm", "off", "bpf", "user_events", "io_uring"};
+	static const char *const transports[] = {"", "shm", "off", "user_events", "bpf", "io_uring"};
 	const char *transport = getenv("HOTPATH_TRANSPORT"), *directory = getenv("HOTPATH_DIR");
 	char line[160];
 	int i = 0, n;
@@ -1558,13 +1811,13 @@ static inline void hotpath__configure(struct hotpath__state *s)
 		s->path[--n] = 0;
 	while (transport && i < 6 && strcmp(transport, transports[i]) != 0)
 		i++;
-	s->transport = i < 2 ? HOTPATH__W_SHM : i == 2 ? HOTPATH__W_OFF : HOTPATH__W_TRANSPORT;
-	if (n >= (int)sizeof s->path) {
+	s->transport = i < 2 ? HOTPATH__W_SHM : i == 2 ? HOTPATH__W_OFF : i == 3 ? HOTPATH__W_EVENTS : HOTPATH__W_TRANSPORT;
+	if (i < 2 && n >= (int)sizeof s->path) {
 		s->transport = HOTPATH__W_DIRECTORY;
 		s->error = ENAMETOOLONG;
 	}
 	if (i == 6) {
-		n = snprintf(line, sizeof line, "hotpath: HOTPATH_TRANSPORT=%.40s is unknown (known: shm, off); counting in private memory\n", transport);
+		n = snprintf(line, sizeof line, "hotpath: HOTPATH_TRANSPORT=%.40s is unknown (known: shm, user_events, off); counting in private memory\n", transport);
 		hotpath__sys(SYS_write, 2, hotpath__address(line), n, 0, 0, 0);
 	}
 }
@@ -1578,10 +1831,11 @@ static inline int hotpath__prepare(struct hotpath__state *s)
 	if (tables == NULL)
 		return 0;
 	s->page = getauxval(AT_PAGESZ);
+	hotpath__configure(s);
 	hotpath__geometry(s, hotpath__sys(SYS_madvise, hotpath__address(&hotpath__ctl_v1), s->page, HOTPATH__MADV_POPULATE_WRITE, 0, 0, 0) == -EINVAL);
 	s->next_word = 8; /* word 0 is no series', and histograms are aligned */
 	s->next_shared = 1;
-	hotpath__configure(s);
+	s->watching = s->transport == HOTPATH__W_EVENTS && pthread_key_create(&s->key, hotpath__orphan_v1) == 0;
 	s->names = (uint32_t *)(void *)tables;
 	__atomic_store_n(&s->records, s->names + HOTPATH__TABLE, __ATOMIC_RELEASE);
 	return 1;
@@ -1601,7 +1855,7 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 	s->pid = (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	s->where = s->transport;
 	published = s->transport == HOTPATH__W_SHM && hotpath__publish(s);
-	if (!published && (s->base == NULL || s->placed) && !hotpath__privatise(s)) {
+	if (!published && (s->base == NULL || s->placed || s->transport == HOTPATH__W_EVENTS) && !hotpath__privatise(s)) {
 		s->where = HOTPATH__W_NOMEM;
 		return 0;
 	}
@@ -1610,7 +1864,11 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 	if (&__rseq_offset && &__rseq_size && __rseq_size != 0 && getauxval(27 /* AT_RSEQ_FEATURE_SIZE */) >= 28 && !s->small_)
 		__atomic_store_n(&s->rseq, (uint64_t)__rseq_offset, __ATOMIC_RELAXED);
 #endif
-	__atomic_store_n(s->rseq ? &c->ready : &c->cpu_ready, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1, __ATOMIC_RELEASE);
+	if (s->transport == HOTPATH__W_EVENTS) {
+		__atomic_store_n(&c->segment, *HOTPATH__FIELD(s->base, HOTPATH__OFF_SEGMENT_ID), __ATOMIC_RELAXED);
+		hotpath__register(s, c);
+	}
+	hotpath__set_ready(c, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1);
 	__atomic_store_n(&c->started, 1, __ATOMIC_RELEASE);
 	return 1;
 }
@@ -1637,6 +1895,12 @@ HOTPATH__COLD __attribute__((destructor)) void hotpath__unload_v1(void)
 	struct hotpath__state *s = &hotpath__state_v1;
 
 	if (s->base) {
+		if (s->transport == HOTPATH__W_EVENTS && !s->pinned) { /* the loader has no names: this is no library, or an old libc */
+			if (s->watching)
+				pthread_key_delete(s->key);
+			if (hotpath__ours(s->file))
+				hotpath__unregister((long)(uint32_t)s->file - 1, &hotpath__ctl_v1.ctl);
+		}
 		s->where = HOTPATH__W_CLOSED;
 		hotpath__sys(SYS_madvise, hotpath__address(s->base), s->total, HOTPATH__MADV_DONTFORK, 0, 0, 0);
 	}
@@ -1649,8 +1913,12 @@ static inline void hotpath__guard(struct hotpath__state *s)
 	if (hotpath__likely(__atomic_load_n(&s->guarded, __ATOMIC_ACQUIRE) == 2))
 		return;
 	hotpath__sys(SYS_madvise, hotpath__address(&hotpath__ctl_v1), sizeof hotpath__ctl_v1, HOTPATH__MADV_WIPEONFORK, 0, 0, 0);
-	if (__atomic_exchange_n(&s->guarded, 1, __ATOMIC_ACQ_REL) == 0)
+	if (__atomic_exchange_n(&s->guarded, 1, __ATOMIC_ACQ_REL) == 0) {
 		pthread_atfork(NULL, NULL, hotpath__forked_v1);
+#if defined(__PIC__) && !defined(__PIE__)
+		hotpath__pin(s);
+#endif
+	}
 	__atomic_store_n(&s->guarded, 2, __ATOMIC_RELEASE);
 }
 
@@ -1706,7 +1974,7 @@ HOTPATH__COLD uint64_t hotpath__new_v1(int kind, const char *name, const char *u
 	struct hotpath__identity *id = &hotpath__scratch_v1.id;
 	const char *problem;
 	uint64_t mask, slot = 0;
-	int saved = errno;
+	int saved = errno, registered;
 
 	hotpath__guard(s);
 	hotpath__lock(c, &mask);
@@ -1719,7 +1987,9 @@ HOTPATH__COLD uint64_t hotpath__new_v1(int kind, const char *name, const char *u
 		if (slot == 0)
 			__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_REJECTED), 1, __ATOMIC_RELAXED);
 	}
+	registered = hotpath__registered(s);
 	hotpath__unlock(c, &mask);
+	hotpath__watch(s, registered, 0);
 	errno = saved;
 	return slot;
 }
@@ -1731,15 +2001,22 @@ static inline int hotpath__started(struct hotpath__state *s)
 {
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
 	uint64_t mask;
+	int registered;
 
-	if (__atomic_load_n(&c->started, __ATOMIC_ACQUIRE))
+	if (__atomic_load_n(&c->started, __ATOMIC_ACQUIRE) && (!__atomic_load_n(&c->orphaned, __ATOMIC_RELAXED) || s->where == HOTPATH__W_CLOSED))
 		return 1;
 	if (s->base == NULL || s->where == HOTPATH__W_NOMEM || s->where == HOTPATH__W_CLOSED)
 		return 0;
 	hotpath__lock(c, &mask);
-	if (c->started == 0)
+	if (c->started == 0) {
 		hotpath__start(s, c);
+	} else if (c->orphaned) {
+		hotpath__register(s, c);
+		hotpath__set_ready(c, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1);
+	}
+	registered = hotpath__registered(s);
 	hotpath__unlock(c, &mask);
+	hotpath__watch(s, registered, 1);
 	return c->started != 0;
 }
 
@@ -1767,25 +2044,152 @@ static inline int64_t hotpath__id(const struct hotpath__state *s)
 	return sched_getcpu();
 }
 
-/* Where to add atomically: NULL for nowhere. Returns 0 if the fast path can be taken now. */
-static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64_t **word)
+/* Where to write events, opened anew if the application closed it; 0 for nowhere. */
+static inline uint64_t hotpath__file(struct hotpath__state *s, struct hotpath__ctl *c, uint64_t segment)
+{
+	uint64_t file = __atomic_load_n(&s->file, __ATOMIC_RELAXED), mask;
+	int registered;
+
+	if (hotpath__likely(file && hotpath__ours(file)))
+		return file;
+	if (file == 0 && __atomic_fetch_add(&s->attempts, 1, __ATOMIC_RELAXED) % 1024 != 0)
+		return 0;
+	hotpath__lock(c, &mask);
+	if (c->segment == segment && (s->file == 0 || !hotpath__ours(s->file)))
+		hotpath__register(s, c);
+	file = s->file;
+	registered = hotpath__registered(s);
+	hotpath__unlock(c, &mask);
+	hotpath__watch(s, registered, 1);
+	return file;
+}
+
+struct hotpath__part { const void *bytes; uint64_t size; }; /* struct iovec */
+
+/* Nothing is told of what the kernel refuses: EBADF says that nobody listens any more, and the next update carries it all. */
+static inline void hotpath__write(struct hotpath__state *s, struct hotpath__ctl *c, struct hotpath__event *event,
+	const char *record, const uint64_t *buckets, uint64_t n)
+{
+	const char *resource = s->base + HOTPATH__AREA;
+	uint32_t record_size = hotpath__get(record, HOTPATH__RECORD_SIZE, 4), resource_size = hotpath__get(resource, HOTPATH__RECORD_SIZE, 4);
+	struct hotpath__part parts[4] = {
+		{&event->index, HOTPATH__EVENT_INDEX_SIZE + HOTPATH__EVENT_HEADER_SIZE}, {record, record_size}, {resource, resource_size}, {buckets, 8 * n}
+	};
+	uint64_t file = hotpath__file(s, c, event->segment);
+
+	event->index = (uint32_t)(file >> 32);
+	/* size in the upper half, in the lower how far from the end of the field the bytes begin */
+	event->record = record_size << 16 | 8;
+	event->resource = resource_size << 16 | (4 + record_size);
+	event->buckets = (uint32_t)(8 * n) << 16 | (record_size + resource_size);
+	/* In a child that a signal handler made since the update began, it was not the child's. */
+	if (file && __atomic_load_n(&c->segment, __ATOMIC_RELAXED) == event->segment)
+		hotpath__sys(SYS_writev, (uint32_t)file - 1, hotpath__address(parts), n ? 4 : 3, 0, 0, 0);
+}
+
+/* The words of a series in stripe i. */
+static inline uint64_t *hotpath__words(const struct hotpath__state *s, uint64_t slot, uint64_t i)
+{
+	return HOTPATH__FIELD(s->base, hotpath__stripes_offset(s) + i * s->stripe_size + 8 * slot);
+}
+
+static inline uint64_t hotpath__total(const struct hotpath__state *s, uint64_t slot, uint64_t stripes)
+{
+	uint64_t total = 0, i;
+
+	for (i = 0; i < stripes; i++)
+		total += __atomic_load_n(hotpath__words(s, slot, i), __ATOMIC_RELAXED);
+	return total;
+}
+
+/* One event after the other, with all buckets from the lowest to the highest that was ever used. */
+static inline void hotpath__send_histogram(struct hotpath__state *s, struct hotpath__ctl *c, struct hotpath__event *event, const char *record,
+	uint64_t slot, uint64_t stripes)
+{
+	uint64_t buckets[HOTPATH__EVENT_MAX_BUCKETS], *words, bits, low = HOTPATH__HISTOGRAM_BUCKETS, high = 0, i, k, n;
+	double sum = 0, part;
+
+	for (i = 0; i < stripes; i++) {
+		words = hotpath__words(s, slot, i);
+		bits = __atomic_load_n(words + HOTPATH__HISTOGRAM_SUM, __ATOMIC_RELAXED);
+		memcpy(&part, &bits, 8);
+		sum += part;
+		words += HOTPATH__HISTOGRAM_FIRST_BUCKET;
+		for (k = 0; k < low && __atomic_load_n(words + k, __ATOMIC_RELAXED) == 0; k++)
+			;
+		low = k;
+		for (k = HOTPATH__HISTOGRAM_BUCKETS; k > high && __atomic_load_n(words + k - 1, __ATOMIC_RELAXED) == 0; k--)
+			;
+		high = k;
+	}
+	memcpy(&event->value, &sum, 8);
+	event->zero = hotpath__total(s, slot + HOTPATH__HISTOGRAM_ZERO, stripes);
+	do {
+		n = high <= low ? 0 : high - low < HOTPATH__EVENT_MAX_BUCKETS ? high - low : (uint64_t)HOTPATH__EVENT_MAX_BUCKETS;
+		for (k = 0; k < n; k++)
+			buckets[k] = hotpath__total(s, slot + HOTPATH__HISTOGRAM_FIRST_BUCKET + low + k, stripes);
+		event->first = (uint16_t)(n ? low : 0);
+		low += n;
+		event->flags = low < high ? HOTPATH__EVENT_FLAG_MORE : 0;
+		hotpath__write(s, c, event, record, buckets, n);
+	} while (low < high);
+}
+
+/* Send what a series has come to, if an add to this word of stripe 0 completes an update. First the add, then the number, then the
+ * reading: so whoever has the highest number has read what everybody with a lower one added. */
+HOTPATH__COLD void hotpath__send_v1(const uint64_t *word, uint64_t segment)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	uint64_t slot = (hotpath__address(word) - hotpath__address(s->base) - hotpath__stripes_offset(s)) / 8, stripes;
+	uint64_t at = __atomic_load_n(HOTPATH__FIELD(s->base, hotpath__index_offset(s) + 8 * slot), __ATOMIC_ACQUIRE);
+	char *record = s->base + HOTPATH__AREA + at;
+	struct hotpath__event event;
+
+	if (at == 0)
+		return;
+	memset(&event, 0, sizeof event);
+	event.segment = segment;
+	event.number = __atomic_add_fetch(HOTPATH__FIELD(record, -HOTPATH__NUMBER_SIZE), 1, __ATOMIC_ACQ_REL);
+	event.start = *HOTPATH__FIELD(s->base, HOTPATH__OFF_START_TIME);
+	memcpy(&event.instance_hi, s->base + HOTPATH__OFF_INSTANCE, 16);
+	event.pid = (uint32_t)*HOTPATH__FIELD(s->base, HOTPATH__OFF_PID);
+	memcpy(&slot, record + HOTPATH__RECORD_SLOT, 8); /* of the first word */
+	event.series = (uint32_t)slot; /* gauges have a slot in the stripes here, so it is the series' own */
+	stripes = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), __ATOMIC_ACQUIRE);
+	if (record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM) {
+		hotpath__send_histogram(s, c, &event, record, slot, stripes);
+		return;
+	}
+	event.value = hotpath__total(s, slot, record[HOTPATH__RECORD_KIND] == HOTPATH__GAUGE ? 1 : stripes);
+	hotpath__write(s, c, &event, record, NULL, 0);
+}
+
+/* Where to add atomically: NULL for nowhere. Returns 0 if the fast path can be taken now. The update is to be sent if a segment is given. */
+static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64_t **word, uint64_t *segment)
 {
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
-	uint64_t id, *ready, mask;
+	uint64_t id, mask;
+	int64_t ready;
 
 	*word = NULL;
+	*segment = 0;
 	if (slot == 0)
 		hotpath__refuse_v1();
 	if (slot == 0 || !hotpath__started(s))
 		return 1;
 	*word = (uint64_t *)(uintptr_t)(slot - 1 - s->stripe_size);
+	ready = __atomic_load_n(&c->ready, __ATOMIC_ACQUIRE);
+	if (ready < 0) { /* to stripe 0, so that it comes before its number */
+		*segment = __atomic_load_n(&c->segment, __ATOMIC_RELAXED);
+		return 1;
+	}
 #ifndef HOTPATH__RSEQ
 	if (s->rseq) /* the stripes belong to code that was compiled with rseq */
 		return 1;
 #endif
 	id = (uint64_t)hotpath__id(s);
-	ready = s->rseq ? &c->ready : &c->cpu_ready;
-	if (hotpath__unlikely(id >= __atomic_load_n(ready, __ATOMIC_ACQUIRE))) {
+	if (hotpath__unlikely(id >= (uint64_t)ready)) {
 		int grown = 0;
 		if ((int64_t)id >= 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
 			hotpath__lock(c, &mask);
@@ -1805,21 +2209,23 @@ static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64
 /* These return 0 to have the fast path tried again. */
 HOTPATH__COLD int hotpath__slow_add_v1(uint64_t slot, uint64_t n)
 {
-	uint64_t *word;
+	uint64_t *word, segment;
 
-	if (!hotpath__place(&hotpath__state_v1, slot, &word))
+	if (!hotpath__place(&hotpath__state_v1, slot, &word, &segment))
 		return 0;
 	if (word)
 		__atomic_fetch_add(word, n, __ATOMIC_RELAXED);
+	if (segment)
+		hotpath__send_v1(word, segment);
 	return 1;
 }
 
 HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t slot, double v)
 {
-	uint64_t old, bits, *word;
+	uint64_t old, bits, *word, segment;
 	double sum;
 
-	if (!hotpath__place(&hotpath__state_v1, slot, &word))
+	if (!hotpath__place(&hotpath__state_v1, slot, &word, &segment))
 		return 0;
 	if (word == NULL)
 		return 1;
@@ -1829,6 +2235,8 @@ HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t slot, double v)
 		sum += v;
 		memcpy(&bits, &sum, 8);
 	} while (!__atomic_compare_exchange_n(word, &old, bits, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	if (segment)
+		hotpath__send_v1(word, segment);
 	return 1;
 }
 
@@ -1843,11 +2251,24 @@ HOTPATH__COLD void hotpath__refuse_v1(void)
 HOTPATH__COLD void hotpath__slow_set_v1(uint64_t slot, uint64_t bits)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	uint64_t *word = (uint64_t *)(uintptr_t)slot, mask;
+	int64_t ready;
 
 	if (slot == 0)
 		hotpath__refuse_v1();
-	else if (hotpath__started(s))
-		__atomic_store_n((uint64_t *)(uintptr_t)slot, bits, __ATOMIC_RELAXED);
+	if (slot == 0 || !hotpath__started(s))
+		return;
+	__atomic_store_n(word, bits, __ATOMIC_RELAXED);
+	ready = __atomic_load_n(&c->ready, __ATOMIC_RELAXED);
+	if (ready < 0) {
+		hotpath__send_v1(word, __atomic_load_n(&c->segment, __ATOMIC_RELAXED));
+	} else if (ready == 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) { /* a process that has set gauges only */
+		hotpath__lock(c, &mask);
+		if (c->started)
+			hotpath__grow(s, c, 1);
+		hotpath__unlock(c, &mask);
+	}
 }
 
 HOTPATH__COLD const char *hotpath__status_v1(void)
@@ -1869,7 +2290,7 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 		HOTPATH__SAY("hotpath: publishing %lu series in %.255s/%s", (unsigned long)(s->series + s->overflows), s->path, s->name);
 		break;
 	case HOTPATH__W_OFF: HOTPATH__SAY("hotpath: counting in private memory, as HOTPATH_TRANSPORT=off asks"); break;
-	case HOTPATH__W_TRANSPORT: HOTPATH__SAY("hotpath: counting in private memory: this version knows HOTPATH_TRANSPORT shm and off only"); break;
+	case HOTPATH__W_TRANSPORT: HOTPATH__SAY("hotpath: counting in private memory: this version knows HOTPATH_TRANSPORT shm, user_events and off only"); break;
 	case HOTPATH__W_DIRECTORY: HOTPATH__SAY("hotpath: counting in private memory: cannot open %.255s: %s; create it or set HOTPATH_DIR", s->path, why); break;
 	case HOTPATH__W_CROWDED: HOTPATH__SAY("hotpath: counting in private memory: %.255s has more than %d entries; is a collector running?", s->path, HOTPATH__DIR_ENTRIES); break;
 	case HOTPATH__W_FULL: HOTPATH__SAY("hotpath: counting in private memory: the file system of %.255s is nearly full", s->path); break;
@@ -1878,10 +2299,22 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 	case HOTPATH__W_MAP: HOTPATH__SAY("hotpath: counting in private memory: no address space for a segment (ulimit -v, -l)"); break;
 	case HOTPATH__W_RESERVE: HOTPATH__SAY("hotpath: counting in private memory: cannot reserve memory in %.255s: %s", s->path, why); break;
 	case HOTPATH__W_LINK: HOTPATH__SAY("hotpath: counting in private memory: cannot link a file into %.255s: %s", s->path, why); break;
+	case HOTPATH__W_EVENTS:
+		HOTPATH__SAY("hotpath: sending %lu series as user_events while a collector listens, which %s now", (unsigned long)(s->series + s->overflows),
+			__atomic_load_n(&c->ready, __ATOMIC_RELAXED) < 0 ? "one does" : "none does");
+		break;
+	case HOTPATH__W_TRACEFS: HOTPATH__SAY("hotpath: counting in private memory: tracefs is not mounted at /sys/kernel/tracing (mount -t tracefs tracefs /sys/kernel/tracing; a container needs the host's)"); break;
+	case HOTPATH__W_UNSUPPORTED: HOTPATH__SAY("hotpath: counting in private memory: this kernel has no user_events, which take Linux 6.4 and CONFIG_USER_EVENTS=y (Ubuntu 23.10, Azure Linux 3, WSL2); HOTPATH_TRANSPORT=shm works on any"); break;
+	case HOTPATH__W_DENIED: HOTPATH__SAY("hotpath: counting in private memory: may not write to /sys/kernel/tracing/user_events_data: %s; give a group of this process's the right (chgrp and chmod g+w on it, chgrp and chmod g+x on the directory)", why); break;
+	case HOTPATH__W_OPEN: HOTPATH__SAY("hotpath: counting in private memory: cannot open /sys/kernel/tracing/user_events_data: %s", why); break;
+	case HOTPATH__W_DECLARED: HOTPATH__SAY("hotpath: counting in private memory: some program declared the event " HOTPATH__EVENT_NAME " with other fields (/sys/kernel/tracing/events/user_events/" HOTPATH__EVENT_NAME "/format); end it"); break;
+	case HOTPATH__W_REGISTER: HOTPATH__SAY("hotpath: counting in private memory: cannot register the event " HOTPATH__EVENT_NAME ": %s%s", why, s->error == EMFILE ? "; the host has no room for more events (sysctl kernel.user_events_max)" : ""); break;
 	case HOTPATH__W_NOMEM: HOTPATH__SAY("hotpath: not counting: no memory"); break;
 	case HOTPATH__W_CLOSED: HOTPATH__SAY("hotpath: this library was unloaded"); break;
 	case HOTPATH__W_NOWHERE: HOTPATH__SAY("hotpath: this process has not counted yet"); break;
 	}
+	if (s->oversized)
+		HOTPATH__SAY("; %u of them are too long for an event and stay in private memory", s->oversized);
 	if (s->detached)
 		HOTPATH__SAY("; the latest series are in private memory, since no more could be reserved");
 	if (s->problems)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
+	"github.com/hotpath-metrics/hotpath/client/go/userevent"
 )
 
 // layout has everything that the C header and the Go package both define.
@@ -50,11 +51,54 @@ var layout = map[string]int{
 	"HISTOGRAM_SCALE": segment.HistogramScale, "HISTOGRAM_OFFSET": segment.HistogramOffset,
 }
 
+// events is the same for the event of user_events. Fields count from the first.
+var events = map[string]int{
+	"EVENT_HEADER_SIZE": userevent.HeaderSize, "EVENT_INDEX_SIZE": userevent.IndexSize, "EVENT_FLAG_MORE": userevent.FlagMore,
+	"EVENT_MAX_SIZE": userevent.MaxSize, "EVENT_MAX_BUCKETS": userevent.MaxBuckets,
+	"segment": userevent.OffSegment, "number": userevent.OffNumber, "start": userevent.OffStart, "value": userevent.OffValue,
+	"zero": userevent.OffZero, "instance_hi": userevent.OffInstanceHi, "instance_lo": userevent.OffInstanceLo,
+	"pid": userevent.OffPID, "series": userevent.OffSeries, "first": userevent.OffFirst, "flags": userevent.OffFlags,
+	"record": userevent.OffRecord, "resource": userevent.OffResource, "buckets": userevent.OffBuckets,
+}
+
 func TestHeaderAndGoPackageDefineTheSameLayout(t *testing.T) {
+	constants := map[string]string{}
+	for name := range layout {
+		constants[name] = "HOTPATH__" + name
+	}
+	compare(t, constants, layout)
+}
+
+func TestHeaderAndGoPackageDefineTheSameEvent(t *testing.T) {
+	expressions := map[string]string{}
+	for name := range events {
+		expressions[name] = "HOTPATH__" + name
+		if name == strings.ToLower(name) {
+			expressions[name] = "offsetof(struct hotpath__event, " + name + ") - offsetof(struct hotpath__event, segment)"
+		}
+	}
+	compare(t, expressions, events)
+	source := filepath.Join(t.TempDir(), "declaration.c")
+	program := "#include \"hotpath.h\"\nint main(void) { printf(\"%d \" HOTPATH__EVENT_DECLARATION, (1 << HOTPATH__STRIPE_SHIFT) / 8); return 0; }\n"
+	if err := os.WriteFile(source, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	words, declaration, _ := strings.Cut(output(t, compilers[0].compile(t, source)), " ")
+	if declaration != userevent.Declaration {
+		t.Errorf("hotpath.h declares %q, package userevent %q", declaration, userevent.Declaration)
+	}
+	if n, err := strconv.Atoi(words); err != nil || n > userevent.MaxSeries {
+		t.Errorf("a slot, which is the number of a series, is below %s, not %d", words, userevent.MaxSeries)
+	}
+}
+
+// compare prints what each of the header's expressions is, for every compiler.
+func compare(t *testing.T, expressions map[string]string, want map[string]int) {
+	t.Helper()
 	var program strings.Builder
 	program.WriteString("#include \"hotpath.h\"\nint main(void)\n{\n")
-	for name := range layout {
-		fmt.Fprintf(&program, "\tprintf(\"%s %%d\\n\", (int)HOTPATH__%s);\n", name, name)
+	for name, expression := range expressions {
+		fmt.Fprintf(&program, "\tprintf(\"%s %%d\\n\", (int)(%s));\n", name, expression)
 	}
 	program.WriteString("\treturn 0;\n}\n")
 	source := filepath.Join(t.TempDir(), "layout.c")
@@ -66,13 +110,13 @@ func TestHeaderAndGoPackageDefineTheSameLayout(t *testing.T) {
 			seen := 0
 			for line := range strings.Lines(output(t, c.compile(t, source))) {
 				name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-				if got, err := strconv.Atoi(value); err != nil || got != layout[name] {
-					t.Errorf("%s is %s in hotpath.h and %d in package segment", name, value, layout[name])
+				if got, err := strconv.Atoi(value); err != nil || got != want[name] {
+					t.Errorf("%s is %s in hotpath.h and %d in Go", name, value, want[name])
 				}
 				seen++
 			}
-			if seen != len(layout) {
-				t.Errorf("compared %d of %d constants", seen, len(layout))
+			if seen != len(want) {
+				t.Errorf("compared %d of %d constants", seen, len(want))
 			}
 		})
 	}

@@ -32,7 +32,7 @@ type client struct {
 	t      testing.TB
 	dir    string
 	cmd    *exec.Cmd
-	stdin  io.Closer
+	stdin  io.WriteCloser
 	stdout *bufio.Scanner
 	before []string // lines it printed before "ready"
 	status string   // the line after
@@ -85,6 +85,16 @@ func (c *client) await() {
 		c.before = append(c.before, c.stdout.Text())
 	}
 	c.t.Fatalf("%s: %v before it was ready", strings.Join(c.cmd.Args, " "), c.cmd.Wait())
+}
+
+// step lets a program that waits for a line go on, to where it is ready again.
+func (c *client) step() {
+	c.t.Helper()
+	c.before = nil
+	if _, err := io.WriteString(c.stdin, "\n"); err != nil {
+		c.t.Fatal(err)
+	}
+	c.await()
 }
 
 func (c *client) kill() {

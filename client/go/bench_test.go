@@ -6,6 +6,10 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/client/go/userevent"
 )
 
 var word uint64
@@ -96,4 +100,62 @@ func BenchmarkNewCounterAgain(b *testing.B) {
 	for b.Loop() {
 		NewCounter("bench.counter", WithAttributes(String("route", "/"), Int("code", 200)))
 	}
+}
+
+func benchmarkUpdates(b *testing.B, c *client) {
+	counter, gauge, histogram := c.counter("bench.counter"), c.gauge("bench.gauge"), c.histogram("bench.histogram")
+	for i := range 64 {
+		histogram.Record(float64(i) / 8)
+	}
+	b.Run("counter", func(b *testing.B) {
+		for b.Loop() {
+			counter.Add(1)
+		}
+	})
+	b.Run("gauge", func(b *testing.B) {
+		for b.Loop() {
+			gauge.Set(1.5)
+		}
+	})
+	b.Run("histogram", func(b *testing.B) {
+		for b.Loop() {
+			histogram.Record(1.5)
+		}
+	})
+}
+
+// BenchmarkNobodyListens is to cost what counting in shared memory does.
+func BenchmarkNobodyListens(b *testing.B) {
+	benchmarkUpdates(b, writing(b, devNull(b), nil))
+}
+
+// BenchmarkSomebodyListens shows what a client does for an update beside the kernel.
+func BenchmarkSomebodyListens(b *testing.B) {
+	c := writing(b, devNull(b), nil)
+	c.listen(true)
+	benchmarkUpdates(b, c)
+}
+
+// BenchmarkWritev is what no update can be faster than.
+func BenchmarkWritev(b *testing.B) {
+	d, err := newDescriptor(devNull(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var head [userevent.IndexSize + userevent.HeaderSize]byte
+	record, resource := make([]byte, 64), make([]byte, 128)
+	for b.Loop() {
+		if errno := d.write(&head, record, resource, nil); errno != 0 {
+			b.Fatal(errno)
+		}
+	}
+}
+
+func devNull(b *testing.B) int {
+	fd, err := unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { unix.Close(fd) })
+	return fd
 }

@@ -30,6 +30,7 @@ type client struct {
 	path        string   // of the published segment
 	unpublished string   // why there is none
 	environment error    // what was ignored in it
+	updates     *updates // nil unless they are written as user_events; set before the first series
 
 	made         map[string]cell       // by the bytes of their records
 	instruments  map[string]instrument // by name
@@ -70,11 +71,14 @@ func (c *client) open() {
 		}
 	case "off":
 		c.unpublished = "HOTPATH_TRANSPORT is off"
-	case "bpf", "user_events", "io_uring":
+	case "user_events":
+		c.unpublished = "HOTPATH_TRANSPORT is user_events"
+		c.updates = new(updates)
+	case "bpf", "io_uring":
 		c.unpublished = "HOTPATH_TRANSPORT " + transport + " is not available in this version"
 	default:
 		c.unpublished = fmt.Sprintf("HOTPATH_TRANSPORT %q is unknown", transport)
-		fmt.Fprintf(os.Stderr, "hotpath: %s (want shm or off); counting goes on in private memory\n", c.unpublished)
+		fmt.Fprintf(os.Stderr, "hotpath: %s (want shm, user_events or off); counting goes on in private memory\n", c.unpublished)
 	}
 	if c.mapping == nil {
 		if c.mapping, err = newPrivate(); err == nil {
@@ -91,6 +95,12 @@ func (c *client) open() {
 	c.stripes.stride = uintptr(c.mapping.stripe)
 	c.stripes.client = c
 	c.header.Store((*header)(c.mapping.base))
+	if c.updates != nil {
+		if err := c.updates.begin(c); err != nil {
+			c.unpublished = "user_events: " + err.Error()
+			c.updates = nil
+		}
+	}
 }
 
 // publish makes a segment in the directory.
@@ -160,15 +170,15 @@ func (c *client) wantStripe(p int) {
 		return
 	}
 	defer c.mu.Unlock()
-	ready := c.stripes.ready.Load()
-	for ; int(ready) <= p; ready++ {
+	before := c.mapping.stripes.copies
+	for c.mapping.stripes.copies <= p+1 {
 		if !c.mapping.addCopy(&c.mapping.stripes) {
-			c.stripes.limit.Store(ready) // all others go on in stripe 0
+			c.stripes.limit.Store(uint32(c.mapping.stripes.copies - 1)) // all others go on in stripe 0
 			break
 		}
 	}
 	atomic.StoreUint64(c.mapping.word(segment.OffStripesUsed), uint64(c.mapping.stripes.copies))
-	c.stripes.ready.Store(ready)
+	c.stripes.ready.Add(int32(c.mapping.stripes.copies - before))
 }
 
 // firstWord is where a series with a slot is counted.

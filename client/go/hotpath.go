@@ -12,7 +12,10 @@ type Counter struct{ cell cell }
 type UpDownCounter struct{ cell cell }
 
 // Gauge is a series of which the last value counts. Its zero value refuses what is set.
-type Gauge struct{ word *uint64 }
+type Gauge struct {
+	cell   cell
+	direct *float64 // where it is set, if nobody can listen
+}
 
 // Histogram is a series of values of which the distribution counts: an exponential
 // histogram whose 512 buckets cover 2^-30 to 2^34, each 9 % wide. Its zero value refuses what is recorded.
@@ -32,7 +35,7 @@ func NewUpDownCounter(name string, options ...Option) UpDownCounter {
 
 // NewGauge returns the gauge with this name and these options, under the rules of [NewCounter].
 func NewGauge(name string, options ...Option) Gauge {
-	return Gauge{process.series(segment.KindGauge, name, options).gauge()}
+	return process.series(segment.KindGauge, name, options).gauge()
 }
 
 // NewHistogram returns the histogram with this name and these options, under the rules of [NewCounter].

@@ -20,12 +20,21 @@ type cell struct {
 // stripes is what a measurement has to know of them. It hardly ever changes, so
 // all Ps keep it in their caches.
 type stripes struct {
-	ready  atomic.Uint32 // Ps whose stripes are reserved, from P 0 on
+	// ready is how many Ps have their stripes reserved, from P 0 on. While somebody listens to user_events, the
+	// kernel keeps its sign bit set, so that the comparison that is made anyway sends every measurement
+	// aside. Hence it is only changed by atomic operations that keep that bit.
+	ready  atomic.Int32
 	limit  atomic.Uint32 // Ps that may be given a stripe
 	stride uintptr       // bytes from one stripe to the next
 	client *client
 	_      [40]byte
 }
+
+// copies is how many stripes may hold values.
+func (s *stripes) copies() int { return int(s.ready.Load()&math.MaxInt32) + 1 }
+
+// heard reports whether somebody listens to user_events.
+func (s *stripes) heard() bool { return s.ready.Load() < 0 }
 
 // Add adds n.
 //
@@ -43,7 +52,7 @@ func (c UpDownCounter) Add(n int64) { add(c.cell.word, c.cell.stripes, uint64(n)
 //go:nosplit
 func add(word unsafe.Pointer, s *stripes, n uint64) {
 	p := procPin()
-	if s != nil && uint(p) < uint(s.ready.Load()) {
+	if s != nil && p < int(s.ready.Load()) {
 		*(*uint64)(unsafe.Add(word, uintptr(p)*s.stride)) += n
 		procUnpin()
 		return
@@ -52,19 +61,24 @@ func add(word unsafe.Pointer, s *stripes, n uint64) {
 	addAside(cell{word, s}, p, n)
 }
 
-// addAside adds where P p has no stripe of its own.
+// addAside adds where P p has no stripe of its own, or somebody listens.
 func addAside(c cell, p int, n uint64) {
 	if c.stripes == nil {
 		process.refuse()
 		return
 	}
 	atomic.AddUint64((*uint64)(c.anybodys(p)), n)
+	if c.stripes.heard() {
+		c.stripes.client.updates.total(c.word)
+	}
 }
 
 // anybodys is the series' first word in stripe 0, where P p counts, with atomic adds,
-// until it has a stripe of its own.
+// until it has a stripe of its own, and while somebody listens.
 func (c cell) anybodys(p int) unsafe.Pointer {
-	c.stripes.client.wantStripe(p)
+	if !c.stripes.heard() {
+		c.stripes.client.wantStripe(p)
+	}
 	return unsafe.Add(c.word, -int(c.stripes.stride))
 }
 
@@ -78,7 +92,7 @@ func (h Histogram) Record(value float64) {
 		return
 	}
 	p := procPin()
-	if uint(p) < uint(h.cell.stripes.ready.Load()) {
+	if p < int(h.cell.stripes.ready.Load()) {
 		word := unsafe.Add(h.cell.word, uintptr(p)*h.cell.stripes.stride)
 		*(*uint64)(unsafe.Add(word, (segment.HistogramFirstBucket+bucket)*8))++
 		*(*float64)(word) += value // segment.HistogramSum is word 0
@@ -86,7 +100,15 @@ func (h Histogram) Record(value float64) {
 		return
 	}
 	procUnpin()
+	h.recordAside(p, bucket, value)
+}
+
+// recordAside records where P p has no stripe of its own, or somebody listens.
+func (h Histogram) recordAside(p, bucket int, value float64) {
 	addToHistogram(h.cell.anybodys(p), segment.HistogramFirstBucket+bucket, value)
+	if h.cell.stripes.heard() {
+		h.cell.stripes.client.updates.histogram(h.cell.word)
+	}
 }
 
 // recordOutside records what lies in no bucket: zero, and what is clamped into one.
@@ -100,7 +122,7 @@ func (h Histogram) recordOutside(value float64, bucket int) {
 		return
 	}
 	p := procPin()
-	if uint(p) < uint(h.cell.stripes.ready.Load()) {
+	if p < int(h.cell.stripes.ready.Load()) {
 		word := unsafe.Add(h.cell.word, uintptr(p)*h.cell.stripes.stride)
 		if value == 0 {
 			*(*uint64)(unsafe.Add(word, segment.HistogramZero*8))++
@@ -116,10 +138,13 @@ func (h Histogram) recordOutside(value float64, bucket int) {
 	word := h.cell.anybodys(p)
 	if value == 0 {
 		atomic.AddUint64((*uint64)(unsafe.Add(word, segment.HistogramZero*8)), 1)
-		return
+	} else {
+		atomic.AddUint64((*uint64)(unsafe.Add(word, segment.HistogramClamped*8)), 1)
+		addToHistogram(word, segment.HistogramFirstBucket+bucket, value)
 	}
-	atomic.AddUint64((*uint64)(unsafe.Add(word, segment.HistogramClamped*8)), 1)
-	addToHistogram(word, segment.HistogramFirstBucket+bucket, value)
+	if h.cell.stripes.heard() {
+		h.cell.stripes.client.updates.histogram(h.cell.word)
+	}
 }
 
 // addToHistogram adds to a bucket and to the sum, atomically.
@@ -136,17 +161,35 @@ func addToHistogram(word unsafe.Pointer, bucket int, value float64) {
 
 // Set sets the value.
 func (g Gauge) Set(value float64) {
-	if g.word == nil {
-		process.refuse()
+	if g.direct == nil || value != value {
+		g.cell.set(value)
 		return
-	}
-	bits := math.Float64bits(value)
-	if bits == segment.GaugeUnset {
-		bits = math.Float64bits(math.NaN())
 	}
 	// A store of an aligned word is one store on amd64 and arm64. Nobody needs it in
 	// order with others, and atomic.StoreUint64 would cost 20 times as much.
-	*g.word = bits
+	*g.direct = value
 }
 
-func (c cell) gauge() *uint64 { return (*uint64)(c.word) }
+// set sets NaN, and what somebody may listen to. In Set there is no room for it, or the compiler would not inline it.
+func (c cell) set(value float64) {
+	if c.stripes == nil {
+		process.refuse()
+		return
+	}
+	if math.Float64bits(value) == segment.GaugeUnset {
+		value = math.NaN()
+	}
+	*(*float64)(c.word) = value
+	if c.stripes.heard() {
+		c.stripes.client.updates.gauge(c.word)
+	}
+}
+
+// gauge is the handle of a gauge that is counted in the cell.
+func (c cell) gauge() Gauge {
+	g := Gauge{cell: c}
+	if c.stripes != nil && c.stripes.client.updates == nil {
+		g.direct = (*float64)(c.word)
+	}
+	return g
+}

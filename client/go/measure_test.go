@@ -16,7 +16,7 @@ func (c *client) counter(name string, o ...Option) Counter {
 }
 
 func (c *client) gauge(name string, o ...Option) Gauge {
-	return Gauge{c.series(segment.KindGauge, name, o).gauge()}
+	return c.series(segment.KindGauge, name, o).gauge()
 }
 
 func (c *client) histogram(name string, o ...Option) Histogram {

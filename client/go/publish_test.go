@@ -142,7 +142,6 @@ func TestWithoutADirectoryCountingIsPrivate(t *testing.T) {
 		{crowded, "", "holds 8192 files or more"},
 		{tmpfs, "off", "HOTPATH_TRANSPORT is off"},
 		{tmpfs, "bpf", "HOTPATH_TRANSPORT bpf is not available"},
-		{tmpfs, "user_events", "HOTPATH_TRANSPORT user_events is not available"},
 		{tmpfs, "io_uring", "HOTPATH_TRANSPORT io_uring is not available"},
 	} {
 		made := fresh(map[string]string{"HOTPATH_DIR": c.dir, "HOTPATH_TRANSPORT": c.transport})

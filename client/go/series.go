@@ -140,6 +140,9 @@ func (c *client) make(r *segment.Record) cell {
 	c.made[string(c.key)] = made
 	c.instruments[strings.Clone(r.Name)] = instrument{strings.Clone(r.Unit), r.Kind}
 	r.Slot = uint64(slot)
+	if c.updates != nil && ok {
+		c.updates.add(r, made, len(c.made)-1)
+	}
 	c.key = segment.AppendRecord(c.key[:0], r)
 	if public && m.reserveCatalogue(segment.HeaderSize+m.used+len(c.key)) == nil {
 		m.append(c.key)

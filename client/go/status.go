@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 )
 
@@ -27,6 +29,8 @@ func (c *client) status() string {
 	switch {
 	case c.mapping == nil:
 		fmt.Fprintf(&s, "hotpath counts nothing, for want of memory (%s)", c.unpublished)
+	case c.updates != nil:
+		c.updates.status(&s)
 	case c.path == "":
 		fmt.Fprintf(&s, "hotpath counts %d series in private memory, where no Collector sees them (%s)", len(c.made), c.unpublished)
 	default:
@@ -51,4 +55,23 @@ func (c *client) status() string {
 		fmt.Fprintf(&s, "; %s", c.environment)
 	}
 	return s.String() + "."
+}
+
+// status says who hears of the series.
+func (u *updates) status(s *strings.Builder) {
+	fmt.Fprintf(s, "hotpath counts %d series in private memory and writes user_events of them while a Collector listens", len(u.client.made)-u.tooLong)
+	switch {
+	case u.closed != nil:
+		fmt.Fprintf(s, ", but the program closed the descriptor and no other can be had (%s)", u.closed)
+	case u.client.stripes.heard():
+		s.WriteString(", as one does now")
+	default:
+		s.WriteString(", as none does now")
+	}
+	if u.tooLong > 0 {
+		fmt.Fprintf(s, "; %d series are too long for an event and stay in private memory", u.tooLong)
+	}
+	if n := u.failed.Load(); n > 0 {
+		fmt.Fprintf(s, "; %d updates could not be written, the last because of %s", n, unix.Errno(u.lastError.Load()))
+	}
 }

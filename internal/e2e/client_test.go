@@ -31,9 +31,15 @@ func startGo(t testing.TB, dir string, args ...string) *client {
 
 func start(t testing.TB, dir, program string, args ...string) *client {
 	t.Helper()
+	return startThrough(t, []string{"HOTPATH_TRANSPORT=shm", "HOTPATH_DIR=" + dir}, program, args...)
+}
+
+// startThrough starts a program with the environment that names its transport.
+func startThrough(t testing.TB, transport []string, program string, args ...string) *client {
+	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), "HOTPATH_DIR="+dir, "HOTPATH_TRANSPORT=shm", "OTEL_SERVICE_NAME=shop",
-		"OTEL_RESOURCE_ATTRIBUTES=service.version=1.2.3,deployment.environment.name=end%20to%20end")
+	cmd.Env = append(os.Environ(), append(transport, "OTEL_SERVICE_NAME=shop",
+		"OTEL_RESOURCE_ATTRIBUTES=service.version=1.2.3,deployment.environment.name=end%20to%20end")...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,12 @@ func TestValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 	dir := directory(t)
 	clients := map[string]*client{"values": startC(t, dir, "values"), "app": startGo(t, dir, "values")}
 	startCollector(t, settings{receiver: reading(dir, "200ms"), endpoint: v.url + "/opentelemetry/v1/metrics"}.yaml())
+	checkValues(t, v, clients)
+}
+
+// checkValues waits for what both programs count, compares it, and sees it end with them.
+func checkValues(t *testing.T, v *victoriaMetrics, clients map[string]*client) {
+	t.Helper()
 	eventually(t, 30*time.Second, "series of both programs", func() bool {
 		return len(v.query(`{__name__="shop.latency_count"}`)) == len(clients)
 	})

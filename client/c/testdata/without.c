@@ -38,6 +38,18 @@ static struct sock_filter memory[] = { /* every madvise fails */
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
+static struct sock_filter ioctls[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(SYS_ioctl, EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter writes[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(SYS_writev, EPERM), DENY(SYS_fcntl, EPERM), DENY(SYS_prlimit64, EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
 int main(int argc, char **argv)
 {
 	struct sock_fprog program = {sizeof populate / sizeof *populate, populate};
@@ -50,6 +62,12 @@ int main(int argc, char **argv)
 	} else if (strcmp(argv[1], "memory") == 0) {
 		program.len = sizeof memory / sizeof *memory;
 		program.filter = memory;
+	} else if (strcmp(argv[1], "ioctls") == 0) {
+		program.len = sizeof ioctls / sizeof *ioctls;
+		program.filter = ioctls;
+	} else if (strcmp(argv[1], "writes") == 0) {
+		program.len = sizeof writes / sizeof *writes;
+		program.filter = writes;
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
 		return 3;

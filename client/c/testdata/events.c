@@ -1,0 +1,484 @@
+/* One program for the tests of HOTPATH_TRANSPORT=user_events: events COMMAND [ARGUMENT...]. Between the steps of a command it says
+ * "ready" with its status and waits for a line, so that the test can listen, or not. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "hotpath.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+static void step(void)
+{
+	char line;
+
+	printf("ready %s\n", hotpath_status());
+	fflush(stdout);
+	do
+		if (read(0, &line, 1) != 1)
+			exit(0);
+	while (line != '\n');
+}
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(3);
+}
+
+static hotpath_counter counter(const char *name)
+{
+	return hotpath_counter_new(name, "1", "", NULL, 0);
+}
+
+static hotpath_histogram histogram(const char *name)
+{
+	return hotpath_histogram_new(name, "s", "", NULL, 0);
+}
+
+static void values(void)
+{
+	hotpath_attr attrs[] = {HOTPATH_STR("s", "text"), HOTPATH_INT("i", -5)};
+	hotpath_counter c = hotpath_counter_new("values.counter", "{call}", "calls", attrs, 2);
+	hotpath_updowncounter u = hotpath_updowncounter_new("values.updowncounter", "1", NULL, NULL, 0);
+	hotpath_gauge g = hotpath_gauge_new("values.gauge", "Cel", "", NULL, 0);
+	hotpath_histogram h = histogram("values.histogram"), wide = histogram("values.wide"), zeros = histogram("values.zeros");
+	int i;
+
+	errno = 77;
+	hotpath_counter_add(c, 3);
+	hotpath_gauge_set(g, 20.5);
+	for (i = -30; i < 34; i++)
+		hotpath_histogram_record(wide, ldexp(1.5, i));
+	step(); /* a listener comes */
+	hotpath_counter_add(c, 1);
+	hotpath_updowncounter_add(u, 5);
+	hotpath_updowncounter_add(u, -12);
+	hotpath_gauge_set(g, -3.25);
+	hotpath_histogram_record(h, 0);
+	hotpath_histogram_record(h, 1);
+	hotpath_histogram_record(h, 1.5);
+	hotpath_histogram_record(h, 1e-300);
+	hotpath_histogram_record(h, NAN);
+	hotpath_histogram_record(h, -1);
+	hotpath_histogram_record(wide, 1e300);
+	hotpath_histogram_record(zeros, 0);
+	step(); /* it goes */
+	hotpath_counter_add(c, 10);
+	hotpath_gauge_set(g, 1);
+	hotpath_histogram_record(h, 1);
+	step(); /* it comes again */
+	hotpath_counter_add(c, 1);
+	hotpath_gauge_set(g, 2);
+	hotpath_histogram_record(h, 1);
+	if (errno != 77)
+		die("errno was changed");
+	step();
+}
+
+/* Series whose records come near the size of an event, and beyond it. */
+static void sizes(void)
+{
+	static char value[1024], description[1024];
+	hotpath_attr attrs[4];
+	char name[16];
+	int i;
+
+	memset(value, 'v', sizeof value - 1);
+	memset(description, 'd', sizeof description - 1);
+	attrs[0] = HOTPATH_STR("a", value);
+	attrs[1] = HOTPATH_STR("b", value);
+	attrs[2] = HOTPATH_STR("c", value);
+	attrs[3] = HOTPATH_STR("d", value);
+	for (i = 0; i <= 4; i++) {
+		snprintf(name, sizeof name, "sizes.c%d", i);
+		hotpath_counter_add(hotpath_counter_new(name, "1", description, attrs, (size_t)i), 1);
+		snprintf(name, sizeof name, "sizes.h%d", i);
+		hotpath_histogram_record(hotpath_histogram_new(name, "1", description, attrs, (size_t)i), 1);
+	}
+	step();
+}
+
+static hotpath_counter shared_counter;
+static hotpath_histogram shared_histogram;
+static hotpath_gauge shared_gauge;
+static unsigned long per_thread;
+
+static void *count(void *unused)
+{
+	unsigned long i;
+
+	for (i = 0; i < per_thread; i++) {
+		hotpath_counter_add(shared_counter, 1);
+		if (i % 16 == 0)
+			hotpath_histogram_record(shared_histogram, (double)(1 + i % 7));
+	}
+	return unused;
+}
+
+static void threads(int n, unsigned long each)
+{
+	pthread_t t[64];
+	int i;
+
+	shared_counter = counter("threads.counter");
+	shared_histogram = histogram("threads.histogram");
+	per_thread = each;
+	step();
+	for (i = 0; i < n; i++)
+		if (pthread_create(&t[i], NULL, count, NULL) != 0)
+			die("pthread_create");
+	for (i = 0; i < n; i++)
+		pthread_join(t[i], NULL);
+	step();
+}
+
+/* Print what one of n updates costs beside system calls, in nanoseconds; the least of five times. */
+#define TIME(what, operation)                                                                   \
+	do {                                                                                        \
+		double least = 1e18, took;                                                              \
+		for (k = 0; k < 5; k++) {                                                               \
+			clock_gettime(CLOCK_MONOTONIC, &from);                                              \
+			for (i = 0; i < n; i++)                                                             \
+				operation;                                                                      \
+			clock_gettime(CLOCK_MONOTONIC, &to);                                                \
+			took = (double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec); \
+			least = took < least ? took : least;                                                \
+		}                                                                                       \
+		printf(what " %.2f\n", least / (double)n);                                              \
+	} while (0)
+
+static void cost(unsigned long n)
+{
+	static char text[300];
+	struct iovec parts[3] = {{text, 84}, {text, 64}, {text, 120}};
+	hotpath_counter c = counter("cost.counter");
+	hotpath_gauge g = hotpath_gauge_new("cost.gauge", "1", "", NULL, 0);
+	hotpath_histogram h = histogram("cost.histogram");
+	int null = open("/dev/null", O_WRONLY), k;
+	struct timespec from, to;
+	unsigned long i;
+
+	for (;;) {
+		TIME("add", hotpath_counter_add(c, 1));
+		TIME("set", hotpath_gauge_set(g, (double)i));
+		TIME("record", hotpath_histogram_record(h, (double)(1 + i % 7)));
+		TIME("getppid", syscall(SYS_getppid));
+		TIME("writev", if (writev(null, parts, 3) < 0) die("writev"));
+		step();
+	}
+}
+
+struct worker { hotpath_counter counter; volatile uint64_t *done; };
+
+static void *endlessly(void *arg)
+{
+	struct worker *w = (struct worker *)arg;
+
+	for (;;) {
+		hotpath_counter_add(w->counter, 1);
+		*w->done = *w->done + 1;
+	}
+	return NULL;
+}
+
+/* Two threads count until the process is killed, and note each completed add in a file. */
+static void killed(const char *file)
+{
+	int fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600), i;
+	struct worker workers[2];
+	uint64_t *done;
+	pthread_t t;
+
+	if (fd < 0 || ftruncate(fd, sizeof *done * 2) != 0)
+		die(file);
+	done = (uint64_t *)mmap(NULL, sizeof *done * 2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	for (i = 0; i < 2; i++) {
+		workers[i].counter = counter(i ? "killed.1" : "killed.0");
+		workers[i].done = &done[i];
+	}
+	for (i = 0; i < 2; i++)
+		pthread_create(&t, NULL, endlessly, &workers[i]);
+	step();
+}
+
+static void exit_as(int pid)
+{
+	int status;
+
+	if (pid < 0)
+		die("fork");
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		fprintf(stderr, "child ended with status %#x\n", status);
+		exit(4);
+	}
+}
+
+/* A child counts from zero, and the kernel goes on to tell it who listens. */
+static void forks(int raw)
+{
+	hotpath_counter c = counter("forks.counter");
+	hotpath_gauge g = hotpath_gauge_new("forks.gauge", "", "", NULL, 0);
+	hotpath_histogram h = histogram("forks.histogram");
+	int pid;
+
+	hotpath_counter_add(c, 1);
+	hotpath_gauge_set(g, 1);
+	hotpath_histogram_record(h, 1);
+	pid = vfork();
+	if (pid == 0)
+		_exit(0);
+	exit_as(pid);
+	pid = raw ? (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+	if (pid == 0) {
+		step(); /* a listener comes, or goes, before the child's first count */
+		hotpath_counter_add(c, 10);
+		step();
+		hotpath_counter_add(c, 10);
+		hotpath_counter_add(counter("forks.new"), 7);
+		hotpath_gauge_set(g, 2);
+		hotpath_histogram_record(h, 2);
+		step();
+		_exit(0);
+	}
+	exit_as(pid);
+	hotpath_counter_add(c, 1);
+	step();
+}
+
+/* closefrom(3), then more files than there are numbers. None may get a byte of ours. */
+static void descriptors(const char *dir, unsigned long limit)
+{
+	struct rlimit r = {limit, limit};
+	hotpath_counter c;
+	struct stat st;
+	char name[4200];
+	int fds[2048], n, i;
+
+	setrlimit(RLIMIT_NOFILE, &r);
+	c = counter("descriptors.counter");
+	step(); /* a listener comes */
+	hotpath_counter_add(c, 1);
+	syscall(SYS_close_range, 3, ~0U, 0);
+	hotpath_counter_add(c, 1);
+	step();
+	syscall(SYS_close_range, 3, ~0U, 0);
+	for (n = 0; n < 2048; n++) {
+		snprintf(name, sizeof name, "%s/%d", dir, n);
+		fds[n] = open(name, O_RDWR | O_CREAT | (n % 2 ? O_APPEND : 0), 0600);
+		if (fds[n] < 0)
+			break;
+	}
+	for (i = 0; i < 2000; i++)
+		hotpath_counter_add(c, 1);
+	for (i = 0; i < n; i++)
+		if (fstat(fds[i], &st) != 0 || st.st_size != 0)
+			die("a file of the application's was closed or written to");
+	printf("%d\n", n);
+	step();
+	for (i = 0; i < n; i++)
+		close(fds[i]);
+	for (i = 0; i < 2000; i++)
+		hotpath_counter_add(c, 1);
+	step();
+}
+
+static void *register_and_end(void *unused)
+{
+	shared_counter = counter("ends.counter");
+	shared_gauge = hotpath_gauge_new("ends.gauge", "", "", NULL, 0);
+	hotpath_counter_add(shared_counter, 1);
+	return unused;
+}
+
+static volatile int released;
+
+static void *wait_and_count(void *only_gauge)
+{
+	while (!released)
+		usleep(1000);
+	if (only_gauge)
+		hotpath_gauge_set(shared_gauge, 3);
+	else
+		hotpath_counter_add(shared_counter, 1);
+	return only_gauge;
+}
+
+/* The thread that registered ends, and with it what the kernel knew. */
+static void ends(int only_gauge)
+{
+	pthread_t first, second;
+
+	pthread_create(&second, NULL, wait_and_count, only_gauge ? &shared_gauge : NULL);
+	pthread_create(&first, NULL, register_and_end, NULL);
+	pthread_join(first, NULL);
+	released = 1;
+	pthread_join(second, NULL); /* it registers, and ends as well */
+	hotpath_counter_add(shared_counter, 1);
+	step(); /* a listener comes */
+	hotpath_counter_add(shared_counter, 1);
+	hotpath_gauge_set(shared_gauge, 4);
+	step();
+}
+
+typedef void count_function(unsigned long);
+
+static void *opened;
+
+static void *load_and_count(void *name)
+{
+	void *library = dlopen((const char *)name, RTLD_NOW | RTLD_LOCAL);
+	count_function *f;
+
+	if (library == NULL) {
+		fprintf(stderr, "%s\n", dlerror());
+		exit(3);
+	}
+	*(void **)&f = dlsym(library, "library_count");
+	f(10);
+	__atomic_store_n(&opened, library, __ATOMIC_RELEASE);
+	pause();
+	return NULL;
+}
+
+/* Executable and library each have a segment. The library registers in one thread, which lives on, and is closed in another.
+ * Where it was, if it went, nobody but the program may write. */
+static void library(const char *name)
+{
+	enum { PAGES = 128 };
+	char *pages[PAGES];
+	count_function *f;
+	Dl_info where;
+	void *loaded;
+	pthread_t t;
+	int i, k;
+
+	pthread_create(&t, NULL, load_and_count, (void *)(uintptr_t)name);
+	while ((loaded = __atomic_load_n(&opened, __ATOMIC_ACQUIRE)) == NULL)
+		sched_yield();
+	if (dladdr(dlsym(loaded, "library_count"), &where) == 0 || dlclose(loaded) != 0)
+		die("dlclose");
+	hotpath_counter_add(counter("library.counter"), 1); /* no earlier: threads share what was registered before they began */
+	for (i = 0; i < PAGES; i++)
+		pages[i] = (char *)mmap((char *)where.dli_fbase + 4096 * i, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	step(); /* a listener comes */
+	for (i = 0; i < PAGES; i++)
+		for (k = 0; k < 4096 && pages[i] != MAP_FAILED; k++)
+			if (pages[i][k])
+				die("memory was written to");
+	hotpath_counter_add(counter("library.counter"), 1);
+	loaded = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+	*(void **)&f = dlsym(loaded, "library_count");
+	f(100);
+	step();
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	hotpath_counter_add(shared_counter, 1);
+	hotpath_histogram_record(shared_histogram, 3);
+	hotpath_gauge_set(shared_gauge, 3);
+	__atomic_fetch_add(&per_thread, 1, __ATOMIC_RELAXED);
+}
+
+static int stop;
+
+static void *close_descriptors(void *unused)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		syscall(SYS_close_range, 900, ~0U, 0);
+		usleep(300);
+	}
+	return unused;
+}
+
+/* Handlers on small stacks count on what they interrupt, while the descriptor is closed again and again. */
+static void signals(unsigned long n)
+{
+	static char alternate[8192];
+	struct itimerval every = {{0, 500}, {0, 500}};
+	stack_t on = {alternate, 0, sizeof alternate};
+	struct sigaction action;
+	unsigned long i;
+	pthread_t t;
+
+	shared_counter = counter("signals.counter");
+	shared_histogram = histogram("signals.histogram");
+	shared_gauge = hotpath_gauge_new("signals.gauge", "", "", NULL, 0);
+	for (i = 0; i < 60; i++)
+		hotpath_histogram_record(shared_histogram, ldexp(1, (int)i - 28));
+	step();
+	pthread_create(&t, NULL, close_descriptors, NULL);
+	sigaltstack(&on, NULL);
+	memset(&action, 0, sizeof action);
+	action.sa_handler = on_signal;
+	action.sa_flags = SA_ONSTACK;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+	for (i = 0; i < n; i++) {
+		hotpath_counter_add(shared_counter, 1);
+		if (i % 64 == 0)
+			hotpath_histogram_record(shared_histogram, 3);
+	}
+	memset(&every, 0, sizeof every);
+	setitimer(ITIMER_REAL, &every, NULL);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	hotpath_counter_add(shared_counter, 1);
+	printf("%lu\n", n + per_thread + 1);
+	step();
+}
+
+/* Under what keeps a process from sending: say so, and go on counting. */
+static void limited(const char *what)
+{
+	struct rlimit r = {3, 3};
+	hotpath_counter c;
+	int i;
+
+	if (strcmp(what, "files") == 0)
+		setrlimit(RLIMIT_NOFILE, &r);
+	if (strcmp(what, "user") == 0 && setuid(65534) != 0)
+		die("setuid");
+	if (strcmp(what, "root") == 0 && chroot("/tmp") != 0)
+		die("chroot");
+	c = counter("limited.counter");
+	for (i = 0; i < 10000; i++)
+		hotpath_counter_add(c, 1);
+	step();
+	hotpath_counter_add(c, 1);
+	step();
+}
+
+int main(int argc, char **argv)
+{
+	const char *command = argc > 1 ? argv[1] : "";
+	unsigned long n = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (strcmp(command, "values") == 0) values();
+	else if (strcmp(command, "sizes") == 0) sizes();
+	else if (strcmp(command, "threads") == 0) threads((int)n, strtoul(argv[3], NULL, 10));
+	else if (strcmp(command, "cost") == 0) cost(n);
+	else if (strcmp(command, "killed") == 0) killed(argv[2]);
+	else if (strcmp(command, "forks") == 0) forks(0);
+	else if (strcmp(command, "raw-forks") == 0) forks(1);
+	else if (strcmp(command, "descriptors") == 0) descriptors(argv[2], strtoul(argv[3], NULL, 10));
+	else if (strcmp(command, "ends") == 0) ends(0);
+	else if (strcmp(command, "ends-gauge") == 0) ends(1);
+	else if (strcmp(command, "library") == 0) library(argv[2]);
+	else if (strcmp(command, "signals") == 0) signals(n);
+	else if (strcmp(command, "limited") == 0) limited(argc > 2 ? argv[2] : "");
+	else return 2;
+	return 0;
+}

@@ -1,0 +1,110 @@
+//go:build linux && (amd64 || arm64)
+
+package hotpath
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/client/go/userevent"
+)
+
+// heardBit is the bit of stripes.ready that the kernel keeps set while somebody listens: the sign.
+const heardBit = 31
+
+// descriptor is the file that events are written to, and how to know it again.
+type descriptor struct {
+	fd    int
+	index uint32 // of the event, in this open file
+	dev   uint64
+	inode uint64
+}
+
+// register opens the file and tells the kernel where the bit is.
+func register(word *atomic.Int32) (*descriptor, error) {
+	low, err := userevent.Open()
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDescriptor(highNumber(low))
+	if err != nil {
+		return nil, err
+	}
+	// The kernel keeps a list of bits for each thread and those it started.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// The same bit may be known from a descriptor that was closed.
+	err = userevent.Unregister(d.fd, unsafe.Pointer(word), heardBit)
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		word.And(math.MaxInt32)
+		d.index, err = userevent.Register(d.fd, unsafe.Pointer(word), heardBit, 4, 0, userevent.Declaration)
+	}
+	if err != nil {
+		_ = unix.Close(d.fd)
+		return nil, err
+	}
+	return d, nil
+}
+
+// newDescriptor takes a descriptor over.
+func newDescriptor(fd int) (*descriptor, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("look at user_events_data: %w", err)
+	}
+	return &descriptor{fd: fd, dev: stat.Dev, inode: stat.Ino}, nil
+}
+
+// highNumber gives a descriptor a number that a program which closes all and opens its own is the last to
+// come by. Much higher ones would cost memory: the kernel's table reaches up to the highest.
+func highNumber(fd int) int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fd
+	}
+	numbers := int(min(limit.Cur, 4096))
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, numbers-numbers/16)
+	if err != nil {
+		return fd
+	}
+	_ = unix.Close(fd)
+	return high
+}
+
+// ours reports whether the number still stands for the file.
+func (d *descriptor) ours() bool {
+	var stat unix.Stat_t
+	_, _, errno := unix.RawSyscall(unix.SYS_FSTAT, uintptr(d.fd), uintptr(unsafe.Pointer(&stat)), 0)
+	return errno == 0 && stat.Ino == d.inode && stat.Dev == d.dev
+}
+
+// inherit makes the calling thread one of those for which the kernel knows the bit: it forgets the bit with the last of
+// them. There is nothing to do where it is one already, or can't be made one.
+func (d *descriptor) inherit(word *atomic.Int32) {
+	_, _ = userevent.Register(d.fd, unsafe.Pointer(word), heardBit, 4, 0, userevent.Declaration)
+}
+
+// write writes an event. It neither blocks nor allocates, so the scheduler need not know.
+func (d *descriptor) write(head *[userevent.IndexSize + userevent.HeaderSize]byte, record, resource []byte, buckets []uint64) unix.Errno {
+	parts := [4]unix.Iovec{{Base: &head[0], Len: uint64(len(head))}}
+	count := 1
+	for _, part := range [...][]byte{record, resource} {
+		parts[count] = unix.Iovec{Base: unsafe.SliceData(part), Len: uint64(len(part))}
+		count++
+	}
+	if len(buckets) > 0 {
+		parts[count] = unix.Iovec{Base: (*byte)(unsafe.Pointer(&buckets[0])), Len: uint64(len(buckets) * 8)}
+		count++
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(d.fd), uintptr(unsafe.Pointer(&parts)), uintptr(count))
+	runtime.KeepAlive(head)
+	runtime.KeepAlive(buckets)
+	return errno
+}
