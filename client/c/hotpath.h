@@ -223,6 +223,7 @@ struct hotpath__state {
 	uint64_t pid;           /* of the process that started last */
 	uint64_t file;          /* where events are written: descriptor, and above it the write index; -1: nowhere */
 	uint32_t attempts;      /* to write without a file */
+	uint32_t collisions;    /* registrations in a row for which the descriptor was closed too early */
 	uint32_t registered;    /* by the thread that holds the lock, just now */
 	uint32_t oversized;     /* series too long for an event */
 	uint32_t watching;      /* the key below is there */
@@ -749,22 +750,28 @@ static inline void hotpath__set_ready(struct hotpath__ctl *c, uint64_t n)
 		;
 }
 
+/* Let the fast path in, unless somebody has to register first. Called with the lock held. */
+static inline void hotpath__open_stripes(const struct hotpath__state *s, struct hotpath__ctl *c)
+{
+	if (!c->orphaned)
+		hotpath__set_ready(c, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1);
+}
+
 /* Make stripes 1 to n usable. Called with the lock held. */
 static inline int hotpath__grow(struct hotpath__state *s, struct hotpath__ctl *c, uint64_t n)
 {
 	uint64_t *used = HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), i;
+	int grown = 1;
 
-	for (i = *used; i <= n; i++) {
-		if (i >= s->stripe_count || s->detached ||
-			hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 0, 8 * s->words_reserved,
-				s->placed != 0) != 0) {
-			__atomic_store_n(&c->full, 1, __ATOMIC_RELAXED);
-			return 0;
-		}
-		__atomic_store_n(used, i + 1, __ATOMIC_RELEASE);
-		hotpath__set_ready(c, i);
+	for (i = *used; i <= n && grown; i++) {
+		grown = i < s->stripe_count && !s->detached &&
+			hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 0, 8 * s->words_reserved, s->placed != 0) == 0;
+		__atomic_store_n(used, i + (uint64_t)grown, __ATOMIC_RELEASE);
 	}
-	return 1;
+	hotpath__open_stripes(s, c);
+	if (!grown)
+		__atomic_store_n(&c->full, 1, __ATOMIC_RELAXED);
+	return grown;
 }
 
 /* ---- The process as the kernel tells it ----------------------------------- */
@@ -1709,8 +1716,9 @@ static inline void hotpath__unregister(long fd, const struct hotpath__ctl *c)
 	hotpath__sys(SYS_ioctl, fd, HOTPATH__UNREG, hotpath__address(&unreg), 0, 0, 0);
 }
 
-/* Have the kernel keep our bit, for this process, from this thread on: it notes the bit for a thread and those it
- * starts later. In a child, or when the descriptor was closed, it may be noted already. Called with the lock held. */
+/* Have the kernel keep our bit, for this process, from this thread on: it notes the bit for a thread and those it starts
+ * later. In a child, or when the descriptor was closed, it may be noted already. Called with the lock held, which
+ * whoever counts meanwhile waits for: the fast path is shut until the caller opens it. */
 static inline void hotpath__register(struct hotpath__state *s, struct hotpath__ctl *c)
 {
 	static const char declaration[] = HOTPATH__EVENT_DECLARATION;
@@ -1719,24 +1727,27 @@ static inline void hotpath__register(struct hotpath__state *s, struct hotpath__c
 	uint64_t file = s->file;
 	long fd = (long)(uint32_t)file - 1, err;
 
-	c->orphaned = 0;
+	hotpath__set_ready(c, 0);
+	__atomic_store_n(&c->orphaned, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->file, 0, __ATOMIC_RELAXED);
 	if (!hotpath__ours(file))
 		fd = hotpath__open_events(s);
-	if (fd < 0) {
-		__atomic_store_n(&s->file, 0, __ATOMIC_RELAXED);
+	if (fd < 0)
 		return;
-	}
 	hotpath__unregister(fd, c);
 	err = hotpath__sys(SYS_ioctl, fd, (uint32_t)HOTPATH__REG, hotpath__address(&reg), 0, 0, 0);
 	if (err == 0) {
 		s->where = HOTPATH__W_EVENTS;
 		s->registered = 1;
+		s->collisions = 0;
 		__atomic_store_n(&s->file, (uint64_t)reg.index << 32 | (uint64_t)(fd + 1), __ATOMIC_RELAXED);
 		return;
 	}
 	hotpath__refuse_to_publish(s, err == -EADDRINUSE ? HOTPATH__W_DECLARED : HOTPATH__W_REGISTER, err);
-	__atomic_store_n(&s->file, 0, __ATOMIC_RELAXED);
-	hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (hotpath__ours((uint64_t)(fd + 1)))
+		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	else if (s->collisions++ < 100) /* another thread closed it at this very moment: whoever counts next tries again */
+		__atomic_store_n(&c->orphaned, 1, __ATOMIC_RELAXED);
 }
 
 /* Whether the thread that holds the lock has registered meanwhile. */
@@ -1765,7 +1776,7 @@ HOTPATH__COLD void hotpath__orphan_v1(void *unused)
 	(void)unused;
 	hotpath__lock(c, &mask);
 	if (c->started) {
-		c->orphaned = 1;
+		__atomic_store_n(&c->orphaned, 1, __ATOMIC_RELAXED);
 		hotpath__set_ready(c, 0);
 	}
 	hotpath__unlock(c, &mask);
@@ -1868,7 +1879,7 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 		__atomic_store_n(&c->segment, *HOTPATH__FIELD(s->base, HOTPATH__OFF_SEGMENT_ID), __ATOMIC_RELAXED);
 		hotpath__register(s, c);
 	}
-	hotpath__set_ready(c, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1);
+	hotpath__open_stripes(s, c);
 	__atomic_store_n(&c->started, 1, __ATOMIC_RELEASE);
 	return 1;
 }
@@ -2000,19 +2011,22 @@ HOTPATH__COLD uint64_t hotpath__new_v1(int kind, const char *name, const char *u
 static inline int hotpath__started(struct hotpath__state *s)
 {
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	int started = __atomic_load_n(&c->started, __ATOMIC_ACQUIRE) != 0, registered;
 	uint64_t mask;
-	int registered;
 
-	if (__atomic_load_n(&c->started, __ATOMIC_ACQUIRE) && (!__atomic_load_n(&c->orphaned, __ATOMIC_RELAXED) || s->where == HOTPATH__W_CLOSED))
+	if (hotpath__likely(started && !__atomic_load_n(&c->orphaned, __ATOMIC_RELAXED)))
 		return 1;
-	if (s->base == NULL || s->where == HOTPATH__W_NOMEM || s->where == HOTPATH__W_CLOSED)
+	if (!started && (s->base == NULL || s->where == HOTPATH__W_NOMEM || s->where == HOTPATH__W_CLOSED))
 		return 0;
 	hotpath__lock(c, &mask);
 	if (c->started == 0) {
 		hotpath__start(s, c);
 	} else if (c->orphaned) {
-		hotpath__register(s, c);
-		hotpath__set_ready(c, *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED) - 1);
+		if (s->where == HOTPATH__W_CLOSED)
+			__atomic_store_n(&c->orphaned, 0, __ATOMIC_RELAXED);
+		else
+			hotpath__register(s, c);
+		hotpath__open_stripes(s, c);
 	}
 	registered = hotpath__registered(s);
 	hotpath__unlock(c, &mask);
@@ -2055,8 +2069,10 @@ static inline uint64_t hotpath__file(struct hotpath__state *s, struct hotpath__c
 	if (file == 0 && __atomic_fetch_add(&s->attempts, 1, __ATOMIC_RELAXED) % 1024 != 0)
 		return 0;
 	hotpath__lock(c, &mask);
-	if (c->segment == segment && (s->file == 0 || !hotpath__ours(s->file)))
+	if (c->segment == segment && (s->file == 0 || !hotpath__ours(s->file))) {
 		hotpath__register(s, c);
+		hotpath__open_stripes(s, c);
+	}
 	file = s->file;
 	registered = hotpath__registered(s);
 	hotpath__unlock(c, &mask);
@@ -2253,22 +2269,20 @@ HOTPATH__COLD void hotpath__slow_set_v1(uint64_t slot, uint64_t bits)
 	struct hotpath__state *s = &hotpath__state_v1;
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
 	uint64_t *word = (uint64_t *)(uintptr_t)slot, mask;
-	int64_t ready;
 
 	if (slot == 0)
 		hotpath__refuse_v1();
 	if (slot == 0 || !hotpath__started(s))
 		return;
 	__atomic_store_n(word, bits, __ATOMIC_RELAXED);
-	ready = __atomic_load_n(&c->ready, __ATOMIC_RELAXED);
-	if (ready < 0) {
-		hotpath__send_v1(word, __atomic_load_n(&c->segment, __ATOMIC_RELAXED));
-	} else if (ready == 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) { /* a process that has set gauges only */
-		hotpath__lock(c, &mask);
+	if (__atomic_load_n(&c->ready, __ATOMIC_ACQUIRE) == 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
+		hotpath__lock(c, &mask); /* a process that has set gauges only, or is registering */
 		if (c->started)
 			hotpath__grow(s, c, 1);
 		hotpath__unlock(c, &mask);
 	}
+	if (__atomic_load_n(&c->ready, __ATOMIC_ACQUIRE) < 0)
+		hotpath__send_v1(word, __atomic_load_n(&c->segment, __ATOMIC_RELAXED));
 }
 
 HOTPATH__COLD const char *hotpath__status_v1(void)

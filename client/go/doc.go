@@ -33,8 +33,21 @@
 // # Environment
 //
 // HOTPATH_DIR is the directory to publish in (/dev/shm/hotpath). HOTPATH_TRANSPORT
-// is shm (the default) or off, which counts in private memory. OTEL_SERVICE_NAME and
+// is shm (the default), user_events, or off, which counts in private memory. OTEL_SERVICE_NAME and
 // OTEL_RESOURCE_ATTRIBUTES describe the process. All are read when the first instrument is made.
+//
+// # user_events
+//
+// With HOTPATH_TRANSPORT=user_events (Linux 6.4 or later with CONFIG_USER_EVENTS, and the right to write to
+// /sys/kernel/tracing/user_events_data) a process counts in private memory. While nobody listens, that costs what
+// shared memory does. While a Collector listens, each call also writes an event with the series' running
+// total, by one writev(2): some microseconds, and for a histogram the more the more CPUs the process has used.
+// A total is right after any loss, and after any time without a listener, as soon as its series is updated once more. But
+// what was counted between a process's last event and its end is lost with it, unlike in shared memory.
+//
+// The descriptor has a high number. A program that closes it, as daemons do, gets another, if it may open the file still.
+// The kernel knows the process by the threads that made instruments and those that they started: where all of these
+// have ended it tells no more, until the next instrument is made. Instruments in package variables are made in a thread that never ends.
 //
 // # Platforms
 //

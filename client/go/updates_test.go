@@ -272,6 +272,20 @@ func TestTheHighestNumberCarriesAllThatWasAddedBefore(t *testing.T) {
 	}
 }
 
+func TestAStripeThatIsAddedKeepsTheKernelsBit(t *testing.T) {
+	w := newFileOfEvents(t)
+	c := writing(t, int(w.Fd()), nil)
+	counter := c.counter("adds")
+	c.listen(true) // at the worst time: another goroutine is about to ask for a stripe
+	before := c.stripes.copies()
+	c.wantStripe(before - 1)
+	if !c.stripes.heard() || c.stripes.copies() != before+1 {
+		t.Errorf("of %d stripes there are %d, heard: %v", before, c.stripes.copies(), c.stripes.heard())
+	}
+	counter.Add(1)
+	w.only(t)
+}
+
 func TestOneUpdateAfterLossMakesASeriesExact(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -86,7 +86,7 @@ func TestWhatWasRemovedIsNamedAtTheEndAndMayComeBack(t *testing.T) {
 	assert.EqualValues(t, 7, deliver(&s, emit.Live).Counters["c{id=c}"])
 	s.Remove(func(v value) bool { return v.segment != 2 })
 	assert.Equal(t, map[string]uint64{"c{id=c}": 4}, deliver(&s, emit.Live).Counters)
-	s.Remove(func(v value) bool { return true })
+	s.Remove(func(value) bool { return true })
 	assert.Nil(t, deliver(&s, emit.Live))
 	assert.Equal(t, map[string]uint64{"c{id=c}": 0, "d{id=d}": 0}, deliver(&s, emit.Gone).Counters)
 	s.Add(series(emit.KindCounter, "", "c"), value{segment: 4, total: 5})

@@ -48,7 +48,7 @@ func (c *checker) message(b []byte, id messageID, depth int) bool {
 		}
 		f := schema.fields[number]
 		if wire == protowire.BytesType {
-			ok := true
+			var ok bool
 			switch f.kind {
 			case message:
 				ok = c.message(value, f.of, depth-1)

@@ -372,6 +372,28 @@ func TestPendingBytesBoundWhatIsHeld(t *testing.T) {
 	}
 }
 
+// TestDeliveredResourcesAreForgotten goes through more resources than may be held at once.
+func TestDeliveredResourcesAreForgotten(t *testing.T) {
+	r := start(t, otlp.Config{})
+	before := heap()
+	for i := range 20_000 {
+		name := wrap(append(wrap([]byte("k"), 1), wrap(wrap(fmt.Appendf(nil, "%01000d", i), 1), 2)...), 1, 1)
+		r.add(wrap(append(name, wrap([]byte{0x0a, 0}, 7, 2, 2)...), 1))
+		if i%100 == 0 {
+			r.collect()
+			r.in.Commit()
+		}
+	}
+	r.collect()
+	r.in.Commit()
+	r.collect()
+	if held := heap() - before; held > 3<<20 {
+		t.Errorf("%d bytes are held", held)
+	}
+	r.wantSkipped(map[string]int64{})
+	runtime.KeepAlive(r)
+}
+
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats

@@ -90,7 +90,7 @@ static void sizes(void)
 {
 	static char value[1024], description[1024];
 	hotpath_attr attrs[4];
-	char name[16];
+	char name[32];
 	int i;
 
 	memset(value, 'v', sizeof value - 1);
@@ -300,11 +300,11 @@ static void *register_and_end(void *unused)
 	return unused;
 }
 
-static volatile int released;
+static int released;
 
 static void *wait_and_count(void *only_gauge)
 {
-	while (!released)
+	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
 		usleep(1000);
 	if (only_gauge)
 		hotpath_gauge_set(shared_gauge, 3);
@@ -321,7 +321,7 @@ static void ends(int only_gauge)
 	pthread_create(&second, NULL, wait_and_count, only_gauge ? &shared_gauge : NULL);
 	pthread_create(&first, NULL, register_and_end, NULL);
 	pthread_join(first, NULL);
-	released = 1;
+	__atomic_store_n(&released, 1, __ATOMIC_RELEASE);
 	pthread_join(second, NULL); /* it registers, and ends as well */
 	hotpath_counter_add(shared_counter, 1);
 	step(); /* a listener comes */

@@ -20,6 +20,7 @@ import (
 )
 
 func TestUserEventsOTLPInBothLayoutsOneAfterTheOther(t *testing.T) {
+	kerneltest.Need(t)
 	f := start(t, testConfig())
 	names := []string{"rust.metric", "cpp.metric", "rust.again"}
 	for i, layout := range []func([]byte) (string, []byte){declaredLayout, sizedLayout, declaredLayout} {
@@ -62,6 +63,7 @@ func sizedLayout(request []byte) (declaration string, payload []byte) {
 }
 
 func TestUserEventsThatNobodyElseHasAreLetGo(t *testing.T) {
+	kerneltest.Need(t)
 	f := start(t, testConfig(countEntry("hp_upgraded", "n")))
 	for _, declaration := range []string{"hp_upgraded u64 n", "hp_upgraded u64 n; u64 m"} {
 		w := child(t, "write", declaration, strings.Repeat("01", 16))
@@ -72,6 +74,7 @@ func TestUserEventsThatNobodyElseHasAreLetGo(t *testing.T) {
 }
 
 func TestUserEventsThatOthersHaveAreKept(t *testing.T) {
+	kerneltest.Need(t)
 	f := start(t, testConfig(countEntry("hp_kept", "")))
 	w := register(t, "hp_kept u64 n", 0)
 	require.NoError(t, w.listened(10*time.Second))
@@ -123,6 +126,7 @@ func TestUserEventsThatDoNotFitAreReportedOnceAndOthersGoOn(t *testing.T) {
 }
 
 func TestUserEventsNearTheLimitAreReported(t *testing.T) {
+	kerneltest.Need(t)
 	f := start(t, testConfig(mapping.Event{Event: "hp_large", Metric: mapping.Metric{Name: "hp_large", Type: "counter"}}))
 	w := register(t, "hp_large __rel_loc u8[] bytes", 0)
 	require.NoError(t, w.listened(10*time.Second))
@@ -145,6 +149,7 @@ func TestUserEventsNearTheLimitAreReported(t *testing.T) {
 
 // An independent instance has its own buffers and counters.
 func TestUserEventsSeenAreThoseThatAnotherInstanceCounted(t *testing.T) {
+	kerneltest.Need(t)
 	f := start(t, testConfig(countEntry("hp_cross", "")))
 	w := register(t, "hp_cross u64 n", 0)
 	require.NoError(t, w.listened(10*time.Second))

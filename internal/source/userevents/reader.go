@@ -18,8 +18,11 @@ func (t *trace) run(mu *sync.Mutex) {
 	var ready []int
 	var failed string // what was logged
 	for {
+		mu.Lock()
+		wait := t.untilScan()
+		mu.Unlock()
 		var err error
-		ready, err = t.poll.Wait(ready[:0], t.untilScan())
+		ready, err = t.poll.Wait(ready[:0], wait)
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}

@@ -45,6 +45,7 @@ func TestUserEventsRegisteredBeforeDuringAndAfterStartAreHeard(t *testing.T) {
 }
 
 func TestUserEventsOfAllFormatsOfANameAreHeard(t *testing.T) {
+	kerneltest.Need(t)
 	f := start(t, testConfig(countEntry("hp_multi", "n")))
 	first := register(t, "hp_multi u64 n", userevent.FlagMultiFormat)
 	second := register(t, "hp_multi u32 other; u64 n", userevent.FlagMultiFormat)
@@ -89,6 +90,7 @@ func TestUserEventsStaleInstanceWithOtherSettingsIsTakenOver(t *testing.T) {
 }
 
 func TestUserEventsSecondCollectorIsRefused(t *testing.T) {
+	kerneltest.Need(t)
 	first := start(t, testConfig(countEntry("hp_first", "n")))
 	second := newFixture(t, testConfig())
 	err := second.Start(context.Background(), nil)
@@ -111,6 +113,7 @@ func TestUserEventsSecondCollectorIsRefused(t *testing.T) {
 }
 
 func TestUserEventsWriterThatIsKilledLosesNothingItWrote(t *testing.T) {
+	kerneltest.Need(t)
 	f := start(t, testConfig(countEntry("hp_killed", "")))
 	for range 3 {
 		file := filepath.Join(t.TempDir(), "progress")
@@ -133,6 +136,7 @@ func TestUserEventsWriterThatIsKilledLosesNothingItWrote(t *testing.T) {
 }
 
 func TestUserEventsShutdownLeavesNothingEnabledOrRegistered(t *testing.T) {
+	kerneltest.Need(t)
 	declared := countEntry("hp_left", "n")
 	declared.Fields = "u64 n"
 	f := newFixture(t, testConfig(declared))
@@ -156,6 +160,7 @@ func registered(t *testing.T) string {
 }
 
 func TestUserEventsOptionalSourceTriesAgain(t *testing.T) {
+	kerneltest.Need(t)
 	first := newFixture(t, testConfig())
 	require.NoError(t, first.Start(context.Background(), nil))
 	cfg := testConfig(countEntry("hp_optional", "n"))
@@ -171,6 +176,7 @@ func TestUserEventsOptionalSourceTriesAgain(t *testing.T) {
 }
 
 func TestUserEventsFloodIsBoundedAndOtherCPUsAreUnaffected(t *testing.T) {
+	kerneltest.Need(t)
 	if runtime.NumCPU() < 2 {
 		t.Skip("needs two CPUs")
 	}

@@ -40,6 +40,7 @@ func openRecorder(t *testing.T) (*recorder, *trace) {
 }
 
 func TestUserEventsHaveTheirTimeThreadAndRecord(t *testing.T) {
+	kerneltest.Need(t)
 	w := register(t, "hp_recorded u64 n", 0)
 	r, tr := openRecorder(t)
 	var tid int
@@ -66,6 +67,7 @@ func TestUserEventsHaveTheirTimeThreadAndRecord(t *testing.T) {
 
 // An idle host costs a look once a second, and a busy one a wake-up for each quarter of a buffer.
 func TestUserEventsWakeTheReaderSeldom(t *testing.T) {
+	kerneltest.Need(t)
 	w := register(t, "hp_recorded u64 n", 0)
 	r, tr := openRecorder(t)
 	var mu sync.Mutex
@@ -77,8 +79,8 @@ func TestUserEventsWakeTheReaderSeldom(t *testing.T) {
 			if err != nil {
 				return
 			}
-			wakes++
 			mu.Lock()
+			wakes++
 			assert.NoError(t, tr.serve(ready))
 			mu.Unlock()
 		}
