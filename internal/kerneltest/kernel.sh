@@ -24,13 +24,16 @@ install() {
 		exit 1
 	fi
 	say "installing:$missing"
+	apt-get update -qq >&2 || true
 	# shellcheck disable=SC2086 # a list of words
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 
 # The version that is or would be installed is known without installing it.
 if [ -z "$source" ]; then
-	[ "$(id -u)" = 0 ] && apt-get update -qq >&2 && exec env HOTPATH_UPDATED=1 "$0" "$@"
+	if [ -z "${HOTPATH_UPDATED:-}" ] && [ "$(id -u)" = 0 ] && apt-get update -qq >&2; then
+		exec env HOTPATH_UPDATED=1 "$0" "$@"
+	fi
 	say "no package linux-source-6.4 or later is offered by this distribution"
 	exit 1
 fi
