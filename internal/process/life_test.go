@@ -41,6 +41,19 @@ func TestCommitSaysNothingOfWhatCameAfterTheCollection(t *testing.T) {
 	assert.True(t, l.Commit())
 }
 
+func TestWhatABrokenCollectionDidNotComeToIsNotAccepted(t *testing.T) {
+	var l Life
+	l.Advance(true)
+	l.Hold()
+	assert.False(t, l.Commit())
+	assert.False(t, l.Ended())
+	l.Advance(true)
+	l.Commit()
+	l.Advance(true)
+	l.Hold()
+	assert.False(t, l.Commit(), "its end was not told")
+}
+
 func TestSinkMeetsAProcessOncePerCollection(t *testing.T) {
 	var l Life
 	var sink emittest.Recorder

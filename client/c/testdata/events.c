@@ -208,6 +208,9 @@ static void killed(const char *file)
 	}
 	for (i = 0; i < 2; i++)
 		pthread_create(&t, NULL, endlessly, &workers[i]);
+	for (i = 0; i < 2; i++)
+		while (*workers[i].done == 0)
+			usleep(100);
 	step();
 }
 

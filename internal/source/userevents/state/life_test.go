@@ -150,6 +150,7 @@ func TestProcessIsDeliveredLiveThenFinalThenGoneThenForgotten(t *testing.T) {
 	assert.Empty(t, f.in.owners)
 	assert.Zero(t, f.in.series)
 	assert.Empty(t, f.skips())
+	assert.EqualValues(t, 7, f.one(update{tid: other, number: 1, value: 7}).Counters["requests"], "not even the segment's id is remembered")
 }
 
 func TestProcessThatEndsBetweenCollectionAndCommitKeepsItsLastValues(t *testing.T) {
@@ -197,6 +198,28 @@ func TestThreadIdThatWasAnothersIsFoundOutWhenItMatters(t *testing.T) {
 	assert.Equal(t, "8388708", processes[1].Resource["process.pid"])
 	assert.EqualValues(t, 3, processes[1].Counters["requests"])
 	assert.Empty(t, f.skips())
+}
+
+func TestThreadIdThatIsTheSegmentsProcessNowIsFoundOutBeforeItIsRefused(t *testing.T) {
+	f := setUp(t, manySeries)
+	f.proc.Thread(other, shop+60, 1000)
+	f.handle(number(1), update{tid: shop + 60, segment: 2, number: 1})
+	f.proc.End(shop + 60)
+	f.proc.Thread(shop, shop+60, 1000)
+	f.handle(update{tid: shop + 60, number: 2, value: 2})
+	assert.EqualValues(t, 2, f.collect()[0].Counters["requests"])
+	assert.Empty(t, f.skips())
+}
+
+func TestGoneThreadWhoseSegmentWentToItsProcessMayBringAnother(t *testing.T) {
+	f := setUp(t, manySeries)
+	processes := f.collect(
+		update{tid: shop + 50, segment: 1, number: 1, value: 1}, update{segment: 1, number: 2, value: 2},
+		update{tid: shop + 50, segment: 2, number: 1, value: 5},
+	)
+	require.Len(t, processes, 2)
+	assert.EqualValues(t, 2, processes[0].Counters["requests"])
+	assert.EqualValues(t, 5, processes[1].Counters["requests"])
 }
 
 func TestUpdateOfADeadProcessSegmentIsNobodys(t *testing.T) {
