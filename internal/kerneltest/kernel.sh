@@ -12,7 +12,7 @@ say() { echo "kernel: $*" >&2; }
 source=$(apt-cache pkgnames linux-source-6 2>/dev/null | grep -xE 'linux-source-6\.[0-9]+' | sort -t. -k2 -n | grep -x linux-source-6.12 ||
 	apt-cache pkgnames linux-source-6 2>/dev/null | grep -xE 'linux-source-6\.([4-9]|[1-9][0-9])' | sort -t. -k2 -n | tail -1)
 packages="qemu-system-x86 busybox-static cpio gzip"
-building="$source flex bison bc libelf-dev libssl-dev dwarves xz-utils make gcc libc6-dev"
+building="$source flex bison bc libelf-dev libssl-dev dwarves lz4 xz-utils make gcc libc6-dev"
 
 installed() { dpkg-query -W -f='${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
 install() {

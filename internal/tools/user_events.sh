@@ -23,6 +23,7 @@ add() { # name, module folder, package folder in it
 	script="$script; cd $PWD/$2/$3 && $tests/$1.test -test.run '^TestUserEvents' -test.timeout 20m$flags || status=1"
 }
 add source . internal/source/userevents
+add format . internal/source/userevents/format
 add client-go client/go .
 add client-c . client/c
 add e2e . internal/e2e

@@ -127,46 +127,6 @@ func TestParseReadsFormatsOfTheKernelsOwnEvents(t *testing.T) {
 	}
 }
 
-// tracefs is where it is mounted, if it is.
-var tracefs = []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
-
-func TestParseReadsEveryFormatOfThisKernel(t *testing.T) {
-	var files []string
-	for _, mount := range tracefs {
-		found, err := filepath.Glob(filepath.Join(mount, "events/*/*/format"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if files = append(files, found...); len(files) > 0 {
-			break
-		}
-	}
-	if len(files) == 0 {
-		t.Skip("no formats in /sys/kernel/tracing: tracefs is not mounted or not readable")
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // it has just gone
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := format.Parse(text)
-		if err != nil {
-			t.Errorf("%s: %v", file, err)
-			continue
-		}
-		if lines := strings.Count(string(text), "\tfield:"); len(f.Common)+len(f.Fields) != lines {
-			t.Errorf("%s: %d and %d fields in %d lines", file, len(f.Common), len(f.Fields), lines)
-		}
-		if id := f.Common.Lookup("common_type"); id == nil || id.Offset != 0 || id.Size != 2 {
-			t.Errorf("%s: common_type is %+v", file, id)
-		}
-	}
-	t.Logf("read %d formats", len(files))
-}
-
 func TestParseRefusesWhatIsNoFormat(t *testing.T) {
 	text, err := os.ReadFile("testdata/otlp_metrics.format")
 	if err != nil {
