@@ -42,6 +42,7 @@ vm: ## run CMD='...' as root on a kernel with user_events, in a virtual machine 
 .PHONY: bench
 bench: ## measure every budget beside its alternative, on this machine
 	cd bench && go run .
+	@internal/tools/user_events_bench.sh
 
 .PHONY: fuzz
 fuzz: ## fuzz each parser for FUZZTIME (default 1m)

@@ -15,10 +15,10 @@ import (
 )
 
 // cProgram is c/bench.c as it was built, and where it publishes.
-type cProgram struct{ path, dir string }
+type cProgram struct{ path, dir, transport string }
 
 func buildC(root, temporary, name string, flags ...string) (*cProgram, error) {
-	c := &cProgram{filepath.Join(temporary, name), filepath.Join(temporary, name+".segments")}
+	c := &cProgram{filepath.Join(temporary, name), filepath.Join(temporary, name+".segments"), "shm"}
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (c *cProgram) run(p plan, threads int, then func(*cRun) error) error {
 	defer cancel()
 	// #nosec G204 -- it was just compiled.
 	cmd := exec.CommandContext(ctx, c.path, strconv.Itoa(p.rounds), fmt.Sprint(p.sample.Seconds()*1000), strconv.Itoa(threads))
-	cmd.Env = append(os.Environ(), "HOTPATH_DIR="+c.dir, "HOTPATH_TRANSPORT=shm")
+	cmd.Env = append(os.Environ(), "HOTPATH_DIR="+c.dir, "HOTPATH_TRANSPORT="+c.transport)
 	cmd.Stderr = os.Stderr
 	hold, err := cmd.StdinPipe()
 	if err != nil {
@@ -102,14 +102,16 @@ func benchC(p plan, root, temporary string) ([]row, error) {
 	const group = "C client"
 	many := 4 * runtime.NumCPU()
 	var rows []row
+	excess := map[string]series{} // of an add over a bare one, by transport
 	for _, build := range []struct {
-		name  string
-		flags []string
-	}{{"rseq", nil}, {"norseq", []string{"-DHOTPATH_NO_RSEQ"}}} {
+		name, transport string
+		flags           []string
+	}{{"norseq", "shm", []string{"-DHOTPATH_NO_RSEQ"}}, {"rseq", "shm", nil}, {"unheard", "user_events", nil}} {
 		c, err := buildC(root, temporary, build.name, build.flags...)
 		if err != nil {
 			return nil, err
 		}
+		c.transport = build.transport
 		err = c.run(p, many, func(r *cRun) error {
 			add := func(what string, bound *budget, subject string, threads int, alternative, beside string) {
 				measured := r.times[timeKey(subject, threads)]
@@ -124,7 +126,9 @@ func benchC(p plan, root, temporary string) ([]row, error) {
 			}
 			threads := fmt.Sprint(many, " threads")
 			twice := &budget{most: 2, ofRatio: true}
-			if build.flags == nil {
+			excess[build.transport] = r.times[timeKey("counter_add", 1)].minus(r.times[timeKey("bare_add", 1)])
+			switch build.name {
+			case "rseq":
 				add("counter add, 1 thread", twice, "counter_add", 1, "bare_add", "add [mem],1")
 				add("counter add, 1 thread", nil, "counter_add", 1, "lock_add", "lock add [mem],1")
 				add("counter add, "+threads, twice, "counter_add", many, "bare_add", "add [mem],1 on memory of its own")
@@ -132,9 +136,14 @@ func benchC(p plan, root, temporary string) ([]row, error) {
 				add("histogram record", &budget{most: 5}, "histogram_record", 1, "bucket_and_sum", "bare adds to a bucket and a sum")
 				add("histogram record, "+threads, nil, "histogram_record", many, "", "")
 				add("gauge set", nil, "gauge_set", 1, "bare_store", "mov [mem]")
-			} else {
+			case "norseq":
 				add("counter add without rseq, 1 thread", nil, "counter_add", 1, "lock_add", "lock add [mem],1")
 				add("counter add without rseq, "+threads, nil, "counter_add", many, "lock_add", "lock add on one word")
+			case "unheard": // what was counted stays in private memory
+				add("counter add by user_events, unheard", nil, "counter_add", 1, "bare_add", "add [mem],1")
+				more := excess["user_events"].minus(excess["shm"])
+				rows = append(rows, newRow(group, "the same, over one by shm", "ns", more).within(budget{most: 1}))
+				return nil
 			}
 			found, err := collect(c.dir)
 			if err == nil {

@@ -25,9 +25,23 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON")
 	asMarkdown := flag.Bool("markdown", false, "print a Markdown table")
 	root := flag.String("root", "..", "the repository")
+	heard := flag.String("heard", "", "only time this build of c/bench.c while its user_events are heard")
 	flag.Parse()
 
-	r, err := run(*root, *quick)
+	micro, collection := plan{rounds: 15, sample: 20 * time.Millisecond}, plan{rounds: 15}
+	if *quick {
+		micro, collection = plan{rounds: 7, sample: 4 * time.Millisecond}, plan{rounds: 5}
+	}
+	r := &report{Machine: describeMachine(), Rounds: micro.rounds, Notes: []string{
+		fmt.Sprintf("Times are CPU time for one operation: the median of %d rounds, in which all that are compared take turns, with the lowest and the highest.", micro.rounds),
+		"A ratio is the median of the rounds' own ratios. Where lowest and highest lie far apart the machine was busy: trust the ratio, or run it again.",
+	}}
+	var err error
+	if *heard != "" {
+		r.Rows, err = benchHeard(micro, *heard)
+	} else {
+		err = r.run(micro, collection, *root)
+	}
 	var printed string
 	switch {
 	case err != nil:
@@ -45,11 +59,12 @@ func main() {
 	fmt.Print(printed)
 }
 
-func run(root string, quick bool) (r *report, err error) {
+// run measures all that any kernel can do.
+func (r *report) run(micro, collection plan, root string) (err error) {
 	// Segments belong on tmpfs.
 	temporary, err := os.MkdirTemp("/dev/shm", "hotpath-bench-")
 	if err != nil {
-		return nil, fmt.Errorf("make directory: %w", err)
+		return fmt.Errorf("make directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
 	interrupted := make(chan os.Signal, 1)
@@ -60,21 +75,12 @@ func run(root string, quick bool) (r *report, err error) {
 		os.Exit(130)
 	}()
 
-	micro, collection := plan{rounds: 15, sample: 20 * time.Millisecond}, plan{rounds: 15}
-	if quick {
-		micro, collection = plan{rounds: 7, sample: 4 * time.Millisecond}, plan{rounds: 5}
-	}
-	r = &report{Machine: describeMachine(), Rounds: micro.rounds, Notes: []string{
-		fmt.Sprintf("Times are CPU time for one operation: the median of %d rounds, in which all that are compared take turns, with the lowest and the highest.", micro.rounds),
-		"A ratio is the median of the rounds' own ratios. Where lowest and highest lie far apart the machine was busy: trust the ratio, or run it again.",
-	}}
-
 	if _, err := exec.LookPath("gcc"); err != nil {
 		r.Notes = append(r.Notes, "Without gcc, the C client was not measured.")
 	} else {
 		rows, err := benchC(micro, root, temporary)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.Rows = append(r.Rows, rows...)
 	}
@@ -82,26 +88,30 @@ func run(root string, quick bool) (r *report, err error) {
 	dir := filepath.Join(temporary, "go.segments")
 	err = errors.Join(os.Mkdir(dir, 0o700), os.Setenv("HOTPATH_DIR", dir), os.Setenv("HOTPATH_TRANSPORT", "shm"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rows, err := benchGo(micro)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.Rows = append(r.Rows, rows...)
 	found, err := collect(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.Rows = append(r.Rows, exact("Go client", "totals", found, adds.Load(), records.Load()))
 
 	if rows, err = benchCollection(collection, temporary); err != nil {
-		return nil, err
+		return err
+	}
+	r.Rows = append(r.Rows, rows...)
+	if rows, err = benchUserEvents(micro, root); err != nil {
+		return err
 	}
 	r.Rows = append(r.Rows, rows...)
 	if rows, err = benchMemory(root, temporary); err != nil {
-		return nil, err
+		return err
 	}
 	r.Rows = append(r.Rows, rows...)
-	return r, nil
+	return nil
 }

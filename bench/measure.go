@@ -40,6 +40,15 @@ func (s series) over(other series) series {
 	return ratios
 }
 
+// minus is the series of the differences, round by round.
+func (s series) minus(other series) series {
+	differences := make(series, len(s))
+	for i := range s {
+		differences[i] = s[i] - other[i]
+	}
+	return differences
+}
+
 // timeInTurn times the subjects in turn, A B A B, and returns for each the
 // nanoseconds of CPU time that one operation takes.
 func timeInTurn(p plan, subjects []subject) []series {

@@ -4,14 +4,22 @@
  *
  *     bench ROUNDS MILLISECONDS THREADS
  *
- * prints "time SUBJECT THREADS NANOSECONDS" for each subject and round, then
+ * with HOTPATH_TRANSPORT in the environment prints "time SUBJECT THREADS NANOSECONDS" for each subject and round, then
  * "total SERIES N" for what was counted, then "done", and stays until its standard
  * input ends, so that the totals can be collected. Nanoseconds are CPU time for one operation.
  */
 #define _GNU_SOURCE
 #include "hotpath.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
+
+#define EVENT 200 /* bytes of payload */
+#define TEXT(macro) TEXT_(macro)
+#define TEXT_(text) #text
 
 enum { VALUES = 1024, MAX_THREADS = 4096, SERIES = 100 };
 
@@ -20,9 +28,15 @@ static hotpath_gauge level;
 static hotpath_histogram values;
 static double samples[VALUES];
 static uint16_t ranks[VALUES]; /* of buckets, about as many as the samples fall into */
-static uint64_t added, recorded; /* what the collector has to find */
+static uint64_t added, recorded, set; /* what the collector has to find */
 static uint64_t shared;
 static int running;
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "bench: %s\n", what);
+	exit(1);
+}
 
 /* A page each: the memory of one thread is nowhere near another's. */
 static struct own { uint64_t word __attribute__((aligned(4096))); } owned[MAX_THREADS];
@@ -64,6 +78,7 @@ static void bare_store(uint64_t n, struct own *own)
 static void gauge_set(uint64_t n, struct own *own)
 {
 	(void)own;
+	set += n;
 	while (n--)
 		hotpath_gauge_set(level, samples[n % VALUES]);
 }
@@ -87,14 +102,67 @@ static void histogram_record(uint64_t n, struct own *own)
 		hotpath_histogram_record(values, samples[n % VALUES]);
 }
 
+static void getppid_call(uint64_t n, struct own *own)
+{
+	(void)own;
+	while (n--)
+		syscall(SYS_getppid);
+}
+
+/* A user_event as large as the counter's, written with no client, and the same to nowhere. */
+static struct { uint32_t index; char payload[EVENT]; } event;
+static struct iovec parts[3] = {
+	{&event, sizeof event.index + 80}, {event.payload + 80, 40}, {event.payload + 120, EVENT - 120},
+};
+static int to_nowhere = -1, to_trace = -1;
+static uint64_t written; /* events */
+static uint32_t heard;   /* bit 0: the event is enabled */
+
+static void write_nowhere(uint64_t n, struct own *own)
+{
+	(void)own;
+	while (n--)
+		if (writev(to_nowhere, parts, 3) < 0)
+			fail("cannot write to /dev/null");
+}
+
+static void write_event(uint64_t n, struct own *own)
+{
+	(void)own;
+	written += n;
+	while (n--)
+		if (writev(to_trace, parts, 3) < 0)
+			fail("cannot write an event");
+}
+
+static void prepare_events(void)
+{
+	struct { uint32_t size; uint8_t bit, width; uint16_t flags; uint64_t enable, declaration; uint32_t index; }
+		__attribute__((packed)) reg = {.size = 28, .width = 4};
+
+	to_nowhere = open("/dev/null", O_WRONLY);
+	to_trace = open("/sys/kernel/tracing/user_events_data", O_RDWR);
+	if (to_nowhere < 0 || to_trace < 0)
+		return;
+	reg.enable = (uintptr_t)&heard;
+	reg.declaration = (uintptr_t)"hotpath_bench char[" TEXT(EVENT) "] payload";
+	if (ioctl(to_trace, _IOC(_IOC_READ | _IOC_WRITE, '*', 0, sizeof(void *)), &reg) < 0)
+		fail("cannot register an event");
+	event.index = reg.index;
+	for (int i = 0; i < 300 && !(__atomic_load_n(&heard, __ATOMIC_RELAXED) & 1); i++)
+		usleep(10000);
+}
+
 static const struct subject {
 	const char *name;
 	void (*run)(uint64_t n, struct own *own);
 	int parallel; /* timed with many threads as well */
+	int events;   /* timed only where events are heard */
 } subjects[] = {
-	{"bare_add", bare_add, 1}, {"counter_add", counter_add, 1}, {"lock_add", lock_add, 1},
-	{"bare_store", bare_store, 0}, {"gauge_set", gauge_set, 0},
-	{"bucket_and_sum", bucket_and_sum, 0}, {"histogram_record", histogram_record, 1},
+	{"bare_add", bare_add, 1, 0}, {"counter_add", counter_add, 1, 0}, {"lock_add", lock_add, 1, 0},
+	{"bare_store", bare_store, 0, 0}, {"gauge_set", gauge_set, 0, 0},
+	{"bucket_and_sum", bucket_and_sum, 0, 0}, {"histogram_record", histogram_record, 1, 0},
+	{"getppid", getppid_call, 0, 1}, {"write_nowhere", write_nowhere, 0, 1}, {"write_event", write_event, 0, 1},
 };
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 
@@ -120,12 +188,6 @@ static double cpu_nanoseconds(void)
 	struct timespec t;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "bench: %s\n", what);
-	exit(1);
 }
 
 /* The CPU time that threads take for n operations each. */
@@ -156,13 +218,16 @@ static double timed(const struct subject *subject, uint64_t n, int threads)
 static void compare(int rounds, double nanoseconds, int threads)
 {
 	uint64_t n[SUBJECTS];
+	int timely[SUBJECTS];
 
-	for (int s = 0; s < SUBJECTS; s++)
-		for (n[s] = 1024; timed(&subjects[s], n[s], 1) < nanoseconds / 2; n[s] *= 2)
+	for (int s = 0; s < SUBJECTS; s++) {
+		timely[s] = (threads == 1 || subjects[s].parallel) && (heard || !subjects[s].events);
+		for (n[s] = 1024; timely[s] && timed(&subjects[s], n[s], 1) < nanoseconds / 2; n[s] *= 2)
 			;
+	}
 	for (int round = 0; round < rounds; round++)
 		for (int s = 0; s < SUBJECTS; s++)
-			if (threads == 1 || subjects[s].parallel)
+			if (timely[s])
 				printf("time %s %d %.4f\n", subjects[s].name, threads,
 					timed(&subjects[s], n[s], threads) / (double)n[s] / threads);
 }
@@ -212,9 +277,17 @@ int main(int argc, char **argv)
 	} else {
 		level = hotpath_gauge_new("bench.level", "1", NULL, NULL, 0);
 		values = hotpath_histogram_new("bench.values", "s", NULL, NULL, 0);
+		prepare_events();
 		compare(rounds, nanoseconds, 1);
 		compare(rounds, nanoseconds, threads);
-		printf("total bench.values %lu\n", (unsigned long)recorded);
+		if (heard) { /* the last update makes up for those that were dropped */
+			usleep(300000);
+			counter_add(1, NULL);
+			gauge_set(1, NULL);
+			histogram_record(1, NULL);
+		}
+		printf("total bench.values %lu\ntotal bench.sets %lu\ntotal bench.events %lu\n", (unsigned long)recorded,
+			(unsigned long)set, (unsigned long)written);
 	}
 	printf("total bench.adds %lu\nstatus %s\ndone\n", (unsigned long)added, hotpath_status());
 	fflush(stdout);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the tests that need user_events: on this kernel where it has it, else in a virtual machine.
+# Run the tests that need user_events, on a kernel that has them.
 # Usage: user_events.sh [FLAGS OF go test]
 set -eu
 cd "$(dirname "$0")/../.."
@@ -29,15 +29,10 @@ add client-c . client/c
 add e2e . internal/e2e
 script="$script; exit \$status"
 
-if [ -w /sys/kernel/tracing/user_events_data ]; then
-	echo "running them on this kernel"
-	exec sh -c "$script"
-fi
-if ! internal/kerneltest/kernel.sh >/dev/null; then
-	echo "this kernel has no user_events, and no other can be run: the tests that need it are skipped" >&2
-	[ -z "${CI:-}" ]
+status=0
+internal/tools/on_user_events.sh "$script" || status=$?
+if [ $status = 69 ] && [ -z "${CI:-}" ]; then
+	echo "the tests that need user_events are skipped" >&2
 	exit
 fi
-echo "this kernel has no user_events: running them in a virtual machine"
-go build -o _build/vm ./internal/kerneltest/vm
-exec _build/vm "$script"
+exit $status
