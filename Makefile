@@ -3,7 +3,7 @@ TOOL      = go tool -modfile=internal/tools/go.mod
 LINT      = go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod golangci-lint
 COLLECTOR = _build/otelcol-hotpath
 HERE      = $(TESTFLAGS) -skip '^TestUserEvents' # these have a line of their own
-export CMD
+export CMD KERNEL
 MODULES   = . client/go bench
 
 .PHONY: help
@@ -35,7 +35,7 @@ test-user-events: build ## run the tests that need user_events, in a virtual mac
 	@internal/tools/user_events.sh $(TESTFLAGS)
 
 .PHONY: vm
-vm: ## run CMD='...' as root on a kernel with user_events, in a virtual machine (built once, 10 minutes)
+vm: ## run CMD='...' as root in a virtual machine: on a kernel with user_events (built once, 10 minutes) or on Debian's KERNEL=6.1 or 6.12
 	@mkdir -p _build && go build -o _build/vm ./internal/kerneltest/vm
 	@_build/vm "$$CMD"
 

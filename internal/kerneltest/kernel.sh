@@ -4,30 +4,12 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 fragment=$here/../../testdata/kernel.config
-cache=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/hotpath}
-
-say() { echo "kernel: $*" >&2; }
+. "$here/common.sh"
 
 # The newest source with a long life that is offered; a machine whose own kernel has user_events needs none.
 source=$(apt-cache pkgnames linux-source-6 2>/dev/null | grep -xE 'linux-source-6\.[0-9]+' | sort -t. -k2 -n | grep -x linux-source-6.12 ||
 	apt-cache pkgnames linux-source-6 2>/dev/null | grep -xE 'linux-source-6\.([4-9]|[1-9][0-9])' | sort -t. -k2 -n | tail -1)
-packages="qemu-system-x86 busybox-static cpio gzip"
 building="$source flex bison bc libelf-dev libssl-dev dwarves lz4 xz-utils make gcc libc6-dev"
-
-installed() { dpkg-query -W -f='${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
-install() {
-	missing=""
-	for p in "$@"; do installed "$p" || missing="$missing $p"; done
-	[ -z "$missing" ] && return
-	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		say "not installed:$missing; install them, or run as root on Debian" >&2
-		exit 1
-	fi
-	say "installing:$missing"
-	apt-get update -qq >&2 || true
-	# shellcheck disable=SC2086 # a list of words
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-}
 
 # The version that is or would be installed is known without installing it.
 if [ -z "$source" ]; then
@@ -37,11 +19,11 @@ if [ -z "$source" ]; then
 	say "no package linux-source-6.4 or later is offered by this distribution"
 	exit 1
 fi
-version=$(dpkg-query -W -f='${Version}' "$source" 2>/dev/null || true)
-[ -n "$version" ] || version=$(apt-cache show --no-all-versions "$source" | sed -n 's/^Version: //p')
-key=$(cat "$fragment" "$here/init" | sha256sum | cut -c1-12)
+version=$(version "$source")
+key=$(sha256sum <"$fragment" | cut -c1-12)
 folder=$cache/kernel/$source-$version-$key
-install $packages
+# shellcheck disable=SC2086 # a list of words
+install $machine
 if [ -e "$folder/bzImage" ]; then
 	echo "$folder"
 	exit
@@ -72,11 +54,8 @@ if [ ! -e "$folder/bzImage" ]; then
 		say "the build failed"
 		exit 1
 	}
-	mkdir -p "$work/out" "$work/initramfs/bin"
-	cp "$(command -v busybox)" "$work/initramfs/bin/busybox"
-	cp "$here/init" "$work/initramfs/init"
-	chmod 755 "$work/initramfs/init"
-	(cd "$work/initramfs" && find . | cpio -o -H newc --quiet | gzip -9) >"$work/out/initramfs.gz"
+	mkdir -p "$work/out"
+	initramfs "$work/initramfs" "$work/out/initramfs.gz"
 	cp "$work/arch/x86/boot/bzImage" "$work/out/"
 	cp "$work/.config" "$work/out/config"
 	mkdir -p "$folder"

@@ -1,5 +1,5 @@
-// Package kerneltest runs programs on a kernel that has user_events, in a virtual
-// machine: the kernel is built once from the distribution's source (kernel.sh) and boots in seconds.
+// Package kerneltest runs programs in a virtual machine: on a kernel that has user_events, built once from the
+// distribution's source (kernel.sh), which boots in seconds, or on one of the distribution's own (distribution.sh).
 package kerneltest
 
 import (
@@ -21,6 +21,8 @@ import (
 // Job is a shell command that runs as root in a virtual machine, on the host's file system: read-only
 // but for the folders named, which are the host's own. /tmp, /run and /dev/shm are empty.
 type Job struct {
+	// Release is that of the distribution's own kernel, such as "6.12". Empty is the one with user_events.
+	Release  string
 	Command  string
 	Dir      string   // absolute
 	Env      []string // NAME=value
@@ -31,7 +33,7 @@ type Job struct {
 
 // Run builds the kernel if need be, boots it, runs the job and returns its exit status.
 func Run(ctx context.Context, job Job) (status int, err error) {
-	folder, err := kernel(ctx, job.Stderr)
+	folder, err := kernel(ctx, job.Release, job.Stderr)
 	if err != nil {
 		return 0, err
 	}
@@ -43,17 +45,21 @@ func Run(ctx context.Context, job Job) (status int, err error) {
 }
 
 // kernel returns the folder with the kernel and its initramfs.
-func kernel(ctx context.Context, stderr io.Writer) (string, error) {
+func kernel(ctx context.Context, release string, stderr io.Writer) (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
+	script, args := "kernel.sh", []string(nil)
+	if release != "" {
+		script, args = "distribution.sh", []string{release}
+	}
 	// #nosec G204 -- it is this repository's.
-	build := exec.CommandContext(ctx, filepath.Join(root, "internal/kerneltest/kernel.sh"))
-	build.Stderr = stderr
-	out, err := build.Output()
+	get := exec.CommandContext(ctx, filepath.Join(root, "internal/kerneltest", script), args...)
+	get.Stderr = stderr
+	out, err := get.Output()
 	if err != nil {
-		return "", fmt.Errorf("build a kernel with user_events: %w", err)
+		return "", fmt.Errorf("get a kernel for the virtual machine: %w", err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }
@@ -118,9 +124,14 @@ func boot(ctx context.Context, folder, accel string, job Job) (status int, err e
 		return 0, fmt.Errorf("write the job: %w", err)
 	}
 
+	initrd := filepath.Join(share, "initrd")
+	if err := withInit(ctx, folder, initrd); err != nil {
+		return 0, err
+	}
+
 	var answer, console bytes.Buffer
 	ports := []io.Writer{job.Stdout, job.Stderr, &answer, &console}
-	args := append(machine(folder, accel), shares(share, job.Writable)...)
+	args := append(machine(folder, initrd, accel), shares(share, job.Writable)...)
 	var files []*os.File
 	var copying sync.WaitGroup
 	for i, to := range ports {
@@ -161,6 +172,21 @@ func boot(ctx context.Context, folder, accel string, job Job) (status int, err e
 	return status, nil
 }
 
+// withInit makes the initial file system: what is kept with the kernel, and our init.
+func withInit(ctx context.Context, folder, initrd string) error {
+	root, err := moduleRoot()
+	if err != nil {
+		return err
+	}
+	// #nosec G204 -- the paths are ours.
+	pack := exec.CommandContext(ctx, "sh", "-c", `{ echo init | cpio -o -H newc --quiet; cat "$0"; } >"$1"`, filepath.Join(folder, "initramfs.gz"), initrd)
+	pack.Dir = filepath.Join(root, "internal/kerneltest")
+	if out, err := pack.CombinedOutput(); err != nil {
+		return fmt.Errorf("pack the init: %w: %s", err, out)
+	}
+	return nil
+}
+
 // write puts the job where the machine's init looks for it.
 func (j *Job) write(share string) error {
 	var script, writable strings.Builder
@@ -180,7 +206,7 @@ func (j *Job) write(share string) error {
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-func machine(folder, accel string) []string {
+func machine(folder, initrd, accel string) []string {
 	cpu := "max"
 	if accel == "kvm" {
 		cpu = "host"
@@ -188,7 +214,7 @@ func machine(folder, accel string) []string {
 	return []string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-accel", accel, "-cpu", cpu, "-smp", strconv.Itoa(max(2, runtime.NumCPU())), "-m", "2G",
-		"-kernel", filepath.Join(folder, "bzImage"), "-initrd", filepath.Join(folder, "initramfs.gz"),
+		"-kernel", filepath.Join(folder, "bzImage"), "-initrd", initrd,
 		"-append", "console=ttyS0 quiet loglevel=4 panic=-1 reboot=t",
 		"-device", "virtio-serial-pci", // the first virtio device, so its ports are /dev/vport0p1 and on
 		"-device", "virtio-rng-pci",

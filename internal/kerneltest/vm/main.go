@@ -1,4 +1,5 @@
-// Command vm runs a shell command on a kernel with user_events, in a virtual machine: see internal/kerneltest.
+// Command vm runs a shell command in a virtual machine: on a kernel with user_events, or, with KERNEL=6.12 or the like in the
+// environment, on that of the distribution. See internal/kerneltest.
 package main
 
 import (
@@ -28,6 +29,7 @@ func run() int {
 		return 1
 	}
 	status, err := kerneltest.Run(ctx, kerneltest.Job{
+		Release:  os.Getenv("KERNEL"),
 		Command:  strings.Join(os.Args[1:], " "),
 		Dir:      dir,
 		Env:      []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "CI=" + os.Getenv("CI"), "HOTPATH_OTELCOL=" + os.Getenv("HOTPATH_OTELCOL")},
