@@ -68,6 +68,18 @@ func output(t testing.TB, command ...string) string {
 	return string(out)
 }
 
+func TestHeaderCompilesWithoutWarnings(t *testing.T) {
+	for _, flags := range []string{
+		"gcc -std=c11 -fPIE", "gcc -std=c11 -fPIC", "gcc -std=c11 -DHOTPATH_NO_RSEQ", "clang -std=c11",
+		"g++ -x c++ -std=c++17", "g++ -x c++ -std=c++20 -fPIC", "clang++ -x c++ -std=c++20",
+	} {
+		t.Run(flags, func(t *testing.T) {
+			command := append(strings.Fields(flags), "-O2", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-c")
+			compiler{flags, command}.compile(t, "testdata/library.c")
+		})
+	}
+}
+
 func TestHeaderCompilesForArm64(t *testing.T) {
 	arm := compiler{"arm64", []string{"aarch64-linux-gnu-gcc", "-std=c11", "-O2"}}
 	binary := arm.compile(t, "testdata/exercise.c", "-lm")

@@ -24,6 +24,13 @@
  * Environment: HOTPATH_DIR (default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm,
  * user_events or off), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
  *
+ * HOTPATH_TRANSPORT=user_events needs no shared memory, but Linux 6.4 with CONFIG_USER_EVENTS, tracefs at /sys/kernel/tracing, and the
+ * right to write to user_events_data there. While a collector listens, every call tells it, by two system calls, what the series has come
+ * to; while none does, a call costs what it costs otherwise. So a series is exact after any update that a collector hears, and
+ * what was counted with nobody listening dies with the process. A series whose names, values and resource attributes take more than about
+ * 3.9 KB (a histogram's: 2.9 KB) is not sent. The file is opened with the first series and kept, at a number near 1024; where the
+ * application closes it, the next update opens it anew, which takes the right once more. Libraries that count this way stay loaded.
+ *
  * The memory layout is described in docs/segment-format.md, the event of user_events in docs/wire-formats.md.
  */
 #ifndef HOTPATH_H
@@ -221,9 +228,8 @@ struct hotpath__state {
 	uint32_t guarded;       /* 2: a child will find its page wiped */
 	uint32_t broken;        /* there is no memory for any further series */
 	uint64_t pid;           /* of the process that started last */
-	uint64_t file;          /* where events are written: descriptor, and above it the write index; -1: nowhere */
+	uint64_t file;          /* where events are written: descriptor plus 1, and above it the write index; 0: nowhere */
 	uint32_t attempts;      /* to write without a file */
-	uint32_t collisions;    /* registrations in a row for which the descriptor was closed too early */
 	uint32_t registered;    /* by the thread that holds the lock, just now */
 	uint32_t oversized;     /* series too long for an event */
 	uint32_t watching;      /* the key below is there */
@@ -1655,7 +1661,7 @@ struct hotpath__unreg { uint32_t size; uint8_t bit, zero[3]; uint64_t enable; };
 enum {
 	HOTPATH__REG = (int)0xc0082a00, HOTPATH__UNREG = 0x40082a02, HOTPATH__REG_SIZE = 28, HOTPATH__ENABLE_BIT = 63,
 	/* Flags that mean nothing to this file, and that no other is opened with: they tell whether a descriptor is still ours. */
-	HOTPATH__MARK = HOTPATH__O_NONBLOCK | HOTPATH__O_APPEND | HOTPATH__O_ASYNC | HOTPATH__O_DSYNC,
+	HOTPATH__MARK = HOTPATH__O_WRONLY | HOTPATH__O_NONBLOCK | HOTPATH__O_APPEND | HOTPATH__O_ASYNC | HOTPATH__O_DSYNC,
 	HOTPATH__HIGH = 1024 /* descriptors end below this: the kernel's table grows with the highest */
 };
 
@@ -1664,10 +1670,11 @@ static inline int hotpath__ours(uint64_t file)
 {
 	long flags = hotpath__sys(SYS_fcntl, (int64_t)(uint32_t)file - 1, HOTPATH__F_GETFL, 0, 0, 0, 0);
 
-	return !hotpath__failed(flags) && (flags & (HOTPATH__MARK | 3)) == (HOTPATH__MARK | HOTPATH__O_WRONLY);
+	return !hotpath__failed(flags) && (flags & (HOTPATH__MARK | 3 /* O_ACCMODE */)) == HOTPATH__MARK;
 }
 
-/* Move a descriptor to a number that a program's own files seldom reach. */
+/* Move a descriptor to a number that a program's own files seldom reach. -EBADF if another thread closed it meanwhile, and maybe
+ * got the number for a file of its own: that file is left alone. */
 static inline long hotpath__lift(long fd)
 {
 	uint64_t limit[2] = {HOTPATH__HIGH, 0};
@@ -1678,16 +1685,20 @@ static inline long hotpath__lift(long fd)
 		limit[0] = HOTPATH__HIGH;
 	high = hotpath__sys(SYS_fcntl, fd, HOTPATH__F_DUPFD_CLOEXEC, limit[0] >= 64 ? limit[0] - 16 : 3, 0, 0, 0);
 	if (high < 0 && fd >= 3)
-		return fd;
-	hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
-	return high;
+		high = fd;
+	else if (hotpath__ours((uint64_t)fd + 1))
+		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (high < 0 || hotpath__ours((uint64_t)high + 1))
+		return high;
+	hotpath__sys(SYS_close, high, 0, 0, 0, 0, 0);
+	return -EBADF;
 }
 
 static inline long hotpath__open_events(struct hotpath__state *s)
 {
 	static const char mount[] = "/sys/kernel/tracing", file[] = "/sys/kernel/tracing/user_events_data",
 		old[] = "/sys/kernel/debug/tracing/user_events_data";
-	long flags = HOTPATH__O_WRONLY | HOTPATH__O_CLOEXEC | HOTPATH__MARK, fd;
+	long flags = HOTPATH__O_CLOEXEC | (long)HOTPATH__MARK, fd;
 	uint64_t fs[15] = {0};
 
 	fd = hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(file), flags, 0, 0, 0);
@@ -1724,30 +1735,34 @@ static inline void hotpath__register(struct hotpath__state *s, struct hotpath__c
 	static const char declaration[] = HOTPATH__EVENT_DECLARATION;
 	struct hotpath__reg reg = {HOTPATH__REG_SIZE, HOTPATH__ENABLE_BIT, sizeof c->ready, 0, hotpath__address(&c->ready),
 		hotpath__address(declaration), 0};
-	uint64_t file = s->file;
-	long fd = (long)(uint32_t)file - 1, err;
+	long fd = hotpath__ours(s->file) ? (long)(uint32_t)s->file - 1 : -EBADF, err;
+	int tries;
 
 	hotpath__set_ready(c, 0);
 	__atomic_store_n(&c->orphaned, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->file, 0, __ATOMIC_RELAXED);
-	if (!hotpath__ours(file))
-		fd = hotpath__open_events(s);
-	if (fd < 0)
-		return;
-	hotpath__unregister(fd, c);
-	err = hotpath__sys(SYS_ioctl, fd, (uint32_t)HOTPATH__REG, hotpath__address(&reg), 0, 0, 0);
-	if (err == 0) {
-		s->where = HOTPATH__W_EVENTS;
-		s->registered = 1;
-		s->collisions = 0;
-		__atomic_store_n(&s->file, (uint64_t)reg.index << 32 | (uint64_t)(fd + 1), __ATOMIC_RELAXED);
-		return;
+	for (tries = 0; tries < 100; tries++) { /* as another thread may close the descriptor at any moment */
+		if (fd < 0)
+			fd = hotpath__open_events(s);
+		if (fd == -EBADF)
+			continue;
+		if (fd < 0)
+			return;
+		hotpath__unregister(fd, c);
+		err = hotpath__sys(SYS_ioctl, fd, (uint32_t)HOTPATH__REG, hotpath__address(&reg), 0, 0, 0);
+		if (err == 0) {
+			s->where = HOTPATH__W_EVENTS;
+			s->registered = 1;
+			__atomic_store_n(&s->file, (uint64_t)reg.index << 32 | (uint64_t)(fd + 1), __ATOMIC_RELAXED);
+			return;
+		}
+		hotpath__refuse_to_publish(s, err == -EADDRINUSE ? HOTPATH__W_DECLARED : HOTPATH__W_REGISTER, err);
+		if (hotpath__ours((uint64_t)fd + 1)) {
+			hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+			return;
+		}
+		fd = -EBADF;
 	}
-	hotpath__refuse_to_publish(s, err == -EADDRINUSE ? HOTPATH__W_DECLARED : HOTPATH__W_REGISTER, err);
-	if (hotpath__ours((uint64_t)(fd + 1)))
-		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
-	else if (s->collisions++ < 100) /* another thread closed it at this very moment: whoever counts next tries again */
-		__atomic_store_n(&c->orphaned, 1, __ATOMIC_RELAXED);
 }
 
 /* Whether the thread that holds the lock has registered meanwhile. */
@@ -1759,8 +1774,8 @@ static inline int hotpath__registered(struct hotpath__state *s)
 	return registered;
 }
 
-/* After a registration, without the lock: see to it that the end of this thread does not end it. In a signal handler
- * nothing may be allocated, as keys beyond the first 32 might. */
+/* After a registration, without the lock: see to it that the end of this thread does not end it. In a signal handler, in which
+ * as a rule a signal is blocked, nothing may be allocated, as keys beyond the first 32 might. */
 static inline void hotpath__watch(struct hotpath__state *s, int registered, int in_handler)
 {
 	if (registered && s->watching && (!in_handler || s->key < 32))
@@ -2030,7 +2045,7 @@ static inline int hotpath__started(struct hotpath__state *s)
 	}
 	registered = hotpath__registered(s);
 	hotpath__unlock(c, &mask);
-	hotpath__watch(s, registered, 1);
+	hotpath__watch(s, registered, mask != 0);
 	return c->started != 0;
 }
 
@@ -2076,13 +2091,15 @@ static inline uint64_t hotpath__file(struct hotpath__state *s, struct hotpath__c
 	file = s->file;
 	registered = hotpath__registered(s);
 	hotpath__unlock(c, &mask);
-	hotpath__watch(s, registered, 1);
+	hotpath__watch(s, registered, mask != 0);
 	return file;
 }
 
 struct hotpath__part { const void *bytes; uint64_t size; }; /* struct iovec */
 
-/* Nothing is told of what the kernel refuses: EBADF says that nobody listens any more, and the next update carries it all. */
+/* Nothing is told of what the kernel refuses: EBADF says that nobody listens any more, and the next update carries it all. But it is
+ * written again where the application has closed the descriptor since it was looked at. pwritev differs from writev in this: pipes and
+ * sockets, which may have got the number, refuse it. */
 static inline void hotpath__write(struct hotpath__state *s, struct hotpath__ctl *c, struct hotpath__event *event,
 	const char *record, const uint64_t *buckets, uint64_t n)
 {
@@ -2091,16 +2108,21 @@ static inline void hotpath__write(struct hotpath__state *s, struct hotpath__ctl 
 	struct hotpath__part parts[4] = {
 		{&event->index, HOTPATH__EVENT_INDEX_SIZE + HOTPATH__EVENT_HEADER_SIZE}, {record, record_size}, {resource, resource_size}, {buckets, 8 * n}
 	};
-	uint64_t file = hotpath__file(s, c, event->segment);
+	uint64_t file;
+	int tries;
 
-	event->index = (uint32_t)(file >> 32);
 	/* size in the upper half, in the lower how far from the end of the field the bytes begin */
 	event->record = record_size << 16 | 8;
 	event->resource = resource_size << 16 | (4 + record_size);
 	event->buckets = (uint32_t)(8 * n) << 16 | (record_size + resource_size);
-	/* In a child that a signal handler made since the update began, it was not the child's. */
-	if (file && __atomic_load_n(&c->segment, __ATOMIC_RELAXED) == event->segment)
-		hotpath__sys(SYS_writev, (uint32_t)file - 1, hotpath__address(parts), n ? 4 : 3, 0, 0, 0);
+	for (tries = 0; tries < 10; tries++) {
+		file = hotpath__file(s, c, event->segment);
+		event->index = (uint32_t)(file >> 32);
+		/* In a child that a signal handler made since the update began, it was not the child's. */
+		if (file == 0 || __atomic_load_n(&c->segment, __ATOMIC_RELAXED) != event->segment ||
+			!hotpath__failed(hotpath__sys(SYS_pwritev, (uint32_t)file - 1, hotpath__address(parts), n ? 4 : 3, 0, 0, 0)) || hotpath__ours(file))
+			return;
+	}
 }
 
 /* The words of a series in stripe i. */
@@ -2185,20 +2207,23 @@ HOTPATH__COLD void hotpath__send_v1(const uint64_t *word, uint64_t segment)
 static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64_t **word, uint64_t *segment)
 {
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	int64_t ready = __atomic_load_n(&c->ready, __ATOMIC_ACQUIRE);
 	uint64_t id, mask;
-	int64_t ready;
 
-	*word = NULL;
-	*segment = 0;
-	if (slot == 0)
-		hotpath__refuse_v1();
-	if (slot == 0 || !hotpath__started(s))
-		return 1;
 	*word = (uint64_t *)(uintptr_t)(slot - 1 - s->stripe_size);
-	ready = __atomic_load_n(&c->ready, __ATOMIC_ACQUIRE);
-	if (ready < 0) { /* to stripe 0, so that it comes before its number */
-		*segment = __atomic_load_n(&c->segment, __ATOMIC_RELAXED);
-		return 1;
+	*segment = 0;
+	if (hotpath__unlikely(ready <= 0 || slot == 0)) { /* while it is positive, counting has started and nobody has to register */
+		if (slot == 0)
+			hotpath__refuse_v1();
+		if (slot == 0 || !hotpath__started(s)) {
+			*word = NULL;
+			return 1;
+		}
+		ready = __atomic_load_n(&c->ready, __ATOMIC_ACQUIRE);
+		if (ready < 0) { /* to stripe 0, so that it comes before its number */
+			*segment = __atomic_load_n(&c->segment, __ATOMIC_RELAXED);
+			return 1;
+		}
 	}
 #ifndef HOTPATH__RSEQ
 	if (s->rseq) /* the stripes belong to code that was compiled with rseq */
@@ -2317,12 +2342,12 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 		HOTPATH__SAY("hotpath: sending %lu series as user_events while a collector listens, which %s now", (unsigned long)(s->series + s->overflows),
 			__atomic_load_n(&c->ready, __ATOMIC_RELAXED) < 0 ? "one does" : "none does");
 		break;
-	case HOTPATH__W_TRACEFS: HOTPATH__SAY("hotpath: counting in private memory: tracefs is not mounted at /sys/kernel/tracing (mount -t tracefs tracefs /sys/kernel/tracing; a container needs the host's)"); break;
+	case HOTPATH__W_TRACEFS: HOTPATH__SAY("hotpath: counting in private memory: tracefs is not mounted at /sys/kernel/tracing (mount -t tracefs tracefs /sys/kernel/tracing; a container needs the host's), then start this process again"); break;
 	case HOTPATH__W_UNSUPPORTED: HOTPATH__SAY("hotpath: counting in private memory: this kernel has no user_events, which take Linux 6.4 and CONFIG_USER_EVENTS=y (Ubuntu 23.10, Azure Linux 3, WSL2); HOTPATH_TRANSPORT=shm works on any"); break;
-	case HOTPATH__W_DENIED: HOTPATH__SAY("hotpath: counting in private memory: may not write to /sys/kernel/tracing/user_events_data: %s; give a group of this process's the right (chgrp and chmod g+w on it, chgrp and chmod g+x on the directory)", why); break;
+	case HOTPATH__W_DENIED: HOTPATH__SAY("hotpath: counting in private memory: may not write to /sys/kernel/tracing/user_events_data: %s; give a group of this process's the right (chgrp and chmod g+w on it, chgrp and chmod g+x on the directory), then start this process again", why); break;
 	case HOTPATH__W_OPEN: HOTPATH__SAY("hotpath: counting in private memory: cannot open /sys/kernel/tracing/user_events_data: %s", why); break;
-	case HOTPATH__W_DECLARED: HOTPATH__SAY("hotpath: counting in private memory: some program declared the event " HOTPATH__EVENT_NAME " with other fields (/sys/kernel/tracing/events/user_events/" HOTPATH__EVENT_NAME "/format); end it"); break;
-	case HOTPATH__W_REGISTER: HOTPATH__SAY("hotpath: counting in private memory: cannot register the event " HOTPATH__EVENT_NAME ": %s%s", why, s->error == EMFILE ? "; the host has no room for more events (sysctl kernel.user_events_max)" : ""); break;
+	case HOTPATH__W_DECLARED: HOTPATH__SAY("hotpath: counting in private memory: some program declared the event " HOTPATH__EVENT_NAME " with other fields (/sys/kernel/tracing/events/user_events/" HOTPATH__EVENT_NAME "/format); end it, then start this process again"); break;
+	case HOTPATH__W_REGISTER: HOTPATH__SAY("hotpath: counting in private memory: cannot register the event " HOTPATH__EVENT_NAME ": %s%s", why, s->error == EMFILE ? "; the host has no room for more events: raise kernel.user_events_max (sysctl), then start this process again" : ""); break;
 	case HOTPATH__W_NOMEM: HOTPATH__SAY("hotpath: not counting: no memory"); break;
 	case HOTPATH__W_CLOSED: HOTPATH__SAY("hotpath: this library was unloaded"); break;
 	case HOTPATH__W_NOWHERE: HOTPATH__SAY("hotpath: this process has not counted yet"); break;

@@ -85,8 +85,46 @@ func TestUserEventsNeverGoToTheApplicationsFiles(t *testing.T) {
 	}
 }
 
+// A pipe gets the descriptor's number over and over, between the look at it and the writing as well.
+func TestUserEventsNeverGoToAPipeThatReplacesTheDescriptor(t *testing.T) {
+	l := listen(t)
+	l.enable(true)
+	c := eventsClient(t, "replaced", "30000")
+	c.step()
+	if written, _ := strconv.Atoi(c.before[0]); written != 0 {
+		t.Errorf("%d bytes went to the application's pipe", written)
+	}
+	if got := value(l.only(), "replaced.counter"); got != 30001 {
+		t.Errorf("events came to %d of 30001", got)
+	}
+	c.finish()
+}
+
+// The descriptor is closed between the look at it and the writing.
+func TestUserEventsAreWrittenAgainWhenTheDescriptorIsClosedMeanwhile(t *testing.T) {
+	l := listen(t)
+	l.enable(true)
+	c := eventsClient(t, "closed")
+	c.step()
+	if got := value(l.only(), "closed.counter"); got != 1 {
+		t.Errorf("events came to %d of 1", got)
+	}
+	c.finish()
+}
+
+// Before it is moved, the new descriptor has a low number, which a pipe gets here: it is neither written to, copied nor closed.
+func TestUserEventsLeaveAloneAPipeThatReplacesTheNewDescriptor(t *testing.T) {
+	l := listen(t)
+	l.enable(true)
+	c := eventsClient(t, "new-descriptor")
+	if got := value(l.only(), "new.counter"); got != 1 || !strings.HasSuffix(c.status, "which one does now") {
+		t.Errorf("counted %d of 1, status %q", got, c.status)
+	}
+	c.finish()
+}
+
 func TestUserEventsOutliveTheThreadThatRegistered(t *testing.T) {
-	for _, command := range []string{"ends", "ends-gauge"} {
+	for _, command := range []string{"ends", "ends-gauge", "ends-keys"} {
 		t.Run(command, func(t *testing.T) {
 			l := listen(t)
 			c := eventsClient(t, command)
@@ -161,7 +199,8 @@ func TestUserEventsThatCannotBeSentSayWhy(t *testing.T) {
 		"no right":      {[]string{limited, "limited", "user"}, "may not write to /sys/kernel/tracing/user_events_data: Permission denied; give a group"},
 		"no tracefs":    {[]string{limited, "limited", "root"}, "tracefs is not mounted at /sys/kernel/tracing (mount -t tracefs"},
 		"no ioctl":      {[]string{filter, "ioctls", limited, "limited"}, "cannot register the event hotpath_v1: Operation not permitted"},
-		"no writev":     {[]string{filter, "writes", limited, "limited"}, "hotpath: "},
+		"no pwritev":    {[]string{filter, "writes", limited, "limited"}, "hotpath: sending"},
+		"no fcntl":      {[]string{filter, "flags", limited, "limited"}, "cannot open /sys/kernel/tracing/user_events_data: Bad file descriptor"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t)

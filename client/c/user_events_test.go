@@ -285,11 +285,14 @@ func value(series map[string]*last, name string) uint64 {
 	return 0
 }
 
-// program compiles testdata/events.c and its like, or takes them from HOTPATH_TEST_PROGRAMS: in an emulated machine compilers are slow.
+// program compiles testdata/events.c and its like, unless the folder that HOTPATH_PROGRAMS names has it ready: compilers are slow in
+// an emulated machine.
 func program(t *testing.T, name string, compiler ...string) string {
 	t.Helper()
-	if built := os.Getenv("HOTPATH_TEST_PROGRAMS"); built != "" {
-		return filepath.Join(built, name)
+	if ready := filepath.Join(os.Getenv("HOTPATH_PROGRAMS"), name); filepath.IsAbs(ready) {
+		if _, err := os.Stat(ready); err == nil {
+			return ready
+		}
 	}
 	need(t, compiler[0])
 	binary := filepath.Join(t.TempDir(), name)

@@ -15,6 +15,10 @@ for c in values commands; do
 	gcc -std=gnu11 -O2 -static -pthread -Iclient/c "internal/e2e/testdata/$c.c" -o "$programs/$c"
 done
 gcc -O2 -static examples/user-events/write.c -o "$programs/write"
+gcc -std=c11 -O2 -pthread -Iclient/c client/c/testdata/events.c -o "$programs/events" -lm
+gcc -std=c11 -O2 -Iclient/c client/c/testdata/without.c -o "$programs/without"
+gcc -std=c11 -O2 -fPIC -shared -Iclient/c client/c/testdata/library.c -o "$programs/library.c.so"
+g++ -std=c++17 -O2 -fPIC -shared -Iclient/c client/c/testdata/library.cc -o "$programs/library.cc.so"
 CGO_ENABLED=0 go build -o "$programs/app" ./internal/e2e/testdata/app
 CGO_ENABLED=0 go build -o "$programs/write-go" ./examples/user-events/go
 script="export HOTPATH_OTELCOL=$PWD/_build/otelcol-hotpath HOTPATH_PROGRAMS=$programs; status=0"

@@ -7,8 +7,11 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <math.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -295,6 +298,139 @@ static void descriptors(const char *dir, unsigned long limit)
 	step();
 }
 
+static int stop, pipe_ends[2];
+static unsigned long piped;
+
+/* Put the pipe to where the descriptor is, and see what comes. */
+static void *replace_descriptor(void *unused)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		syscall(SYS_close_range, 900, ~0U, 0);
+		if (dup2(pipe_ends[1], 1008) < 0)
+			die("dup2");
+		usleep(50);
+		while ((n = read(pipe_ends[0], bytes, sizeof bytes)) > 0)
+			piped += (unsigned long)n;
+		close(1008);
+		usleep(300);
+	}
+	return unused;
+}
+
+static void start_with_pipe(pthread_t *t, void *(*thread)(void *))
+{
+	struct rlimit r = {1024, 1024};
+
+	if (setrlimit(RLIMIT_NOFILE, &r) != 0 || pipe2(pipe_ends, O_NONBLOCK | O_CLOEXEC) != 0 || pthread_create(t, NULL, thread, NULL) != 0)
+		die("pipe2");
+}
+
+static void replaced(unsigned long n)
+{
+	hotpath_counter c = counter("replaced.counter");
+	unsigned long i;
+	pthread_t t;
+
+	step();
+	start_with_pipe(&t, replace_descriptor);
+	for (i = 0; i < n; i++)
+		hotpath_counter_add(c, 1);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	hotpath_counter_add(c, 1);
+	printf("%lu\n", piped);
+	step();
+}
+
+static int stopped_calls; /* where a seccomp filter tells of them */
+
+/* When the other thread is about to make such a call for the first time, close the descriptor, and have the pipe take its number
+ * if there is one. */
+static void *take_descriptor(void *unused)
+{
+	struct seccomp_notif stopped;
+	struct seccomp_notif_resp go_on;
+	char link[64], path[64];
+	int fd, i, taken = 0;
+	ssize_t n;
+
+	while ((fd = __atomic_load_n(&stopped_calls, __ATOMIC_ACQUIRE)) == 0)
+		sched_yield();
+	for (;;) {
+		memset(&stopped, 0, sizeof stopped);
+		if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &stopped) != 0)
+			die("SECCOMP_IOCTL_NOTIF_RECV");
+		for (i = 3; i < 1024 && !taken; i++) {
+			snprintf(path, sizeof path, "/proc/self/fd/%d", i);
+			n = readlink(path, link, sizeof link - 1);
+			link[n > 0 ? n : 0] = 0;
+			if (strstr(link, "user_events_data") == NULL)
+				continue;
+			taken = 1;
+			close(i);
+			if (pipe_ends[1]) {
+				dup2(pipe_ends[1], i);
+				close(pipe_ends[1]);
+				pipe_ends[1] = i;
+			}
+		}
+		memset(&go_on, 0, sizeof go_on);
+		go_on.id = stopped.id;
+		go_on.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+		if (ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &go_on) != 0)
+			die("SECCOMP_IOCTL_NOTIF_SEND");
+	}
+	return unused;
+}
+
+static void take_before(unsigned call)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+	int fd;
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+	if (fd < 0)
+		die("seccomp");
+	__atomic_store_n(&stopped_calls, fd, __ATOMIC_RELEASE);
+}
+
+static void closed(void)
+{
+	hotpath_counter c = counter("closed.counter");
+	pthread_t t;
+
+	step();
+	pthread_create(&t, NULL, take_descriptor, NULL);
+	take_before(SYS_pwritev);
+	hotpath_counter_add(c, 1);
+	step();
+}
+
+static void new_descriptor(void)
+{
+	pthread_t t;
+	char byte;
+
+	start_with_pipe(&t, take_descriptor);
+	take_before(SYS_prlimit64);
+	hotpath_counter_add(counter("new.counter"), 1);
+	if (read(pipe_ends[0], &byte, 1) != -1 || errno != EAGAIN || close(pipe_ends[1]) != 0)
+		die("the application's pipe was written to or closed");
+	if (read(pipe_ends[0], &byte, 1) != 0)
+		die("the application's pipe was copied");
+	step();
+}
+
 static void *register_and_end(void *unused)
 {
 	shared_counter = counter("ends.counter");
@@ -317,10 +453,14 @@ static void *wait_and_count(void *only_gauge)
 }
 
 /* The thread that registered ends, and with it what the kernel knew. */
-static void ends(int only_gauge)
+static void ends(int only_gauge, int keys)
 {
 	pthread_t first, second;
+	pthread_key_t key;
 
+	while (keys-- > 0)
+		if (pthread_key_create(&key, NULL) != 0)
+			die("pthread_key_create");
 	pthread_create(&second, NULL, wait_and_count, only_gauge ? &shared_gauge : NULL);
 	pthread_create(&first, NULL, register_and_end, NULL);
 	pthread_join(first, NULL);
@@ -393,8 +533,6 @@ static void on_signal(int signal)
 	hotpath_gauge_set(shared_gauge, 3);
 	__atomic_fetch_add(&per_thread, 1, __ATOMIC_RELAXED);
 }
-
-static int stop;
 
 static void *close_descriptors(void *unused)
 {
@@ -477,8 +615,12 @@ int main(int argc, char **argv)
 	else if (strcmp(command, "forks") == 0) forks(0);
 	else if (strcmp(command, "raw-forks") == 0) forks(1);
 	else if (strcmp(command, "descriptors") == 0) descriptors(argv[2], strtoul(argv[3], NULL, 10));
-	else if (strcmp(command, "ends") == 0) ends(0);
-	else if (strcmp(command, "ends-gauge") == 0) ends(1);
+	else if (strcmp(command, "replaced") == 0) replaced(n);
+	else if (strcmp(command, "closed") == 0) closed();
+	else if (strcmp(command, "new-descriptor") == 0) new_descriptor();
+	else if (strcmp(command, "ends") == 0) ends(0, 0);
+	else if (strcmp(command, "ends-gauge") == 0) ends(1, 0);
+	else if (strcmp(command, "ends-keys") == 0) ends(0, 40);
 	else if (strcmp(command, "library") == 0) library(argv[2]);
 	else if (strcmp(command, "signals") == 0) signals(n);
 	else if (strcmp(command, "limited") == 0) limited(argc > 2 ? argv[2] : "");

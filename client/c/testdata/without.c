@@ -46,7 +46,13 @@ static struct sock_filter ioctls[] = {
 
 static struct sock_filter writes[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	DENY(SYS_writev, EPERM), DENY(SYS_fcntl, EPERM), DENY(SYS_prlimit64, EPERM),
+	DENY(SYS_pwritev, EPERM), DENY(SYS_prlimit64, EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter flags[] = { /* nobody can tell whose a descriptor is */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(SYS_fcntl, EPERM),
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
@@ -68,6 +74,9 @@ int main(int argc, char **argv)
 	} else if (strcmp(argv[1], "writes") == 0) {
 		program.len = sizeof writes / sizeof *writes;
 		program.filter = writes;
+	} else if (strcmp(argv[1], "flags") == 0) {
+		program.len = sizeof flags / sizeof *flags;
+		program.filter = flags;
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
 		return 3;
