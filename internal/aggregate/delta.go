@@ -20,7 +20,8 @@ import (
 // updowncounters; a delta that is over needs no end.
 //
 // A process's first delta begins at its start. For one with [emit.Process.Seen] it
-// begins when Delta did, and the first values are the baseline that it begins with.
+// begins when Delta did, and the first values are the baseline that it begins with. What the
+// [emit.Series.Bases] of a series hold counts for nothing.
 type Delta struct {
 	next    emit.Sink
 	started int64 // UNIX nanoseconds
@@ -39,6 +40,7 @@ type Delta struct {
 	wholly  bool      // it is gone, and not only some series that a Fold has ended
 	batch   uint64
 	scratch emit.HistogramValue
+	beyond  emit.HistogramValue // bases
 }
 
 // interval is a process with the time since its last delivery.
@@ -68,6 +70,7 @@ func NewDelta(next emit.Sink, started int64) *Delta {
 		started:   started,
 		processes: make(map[*emit.Process]*interval),
 		scratch:   emit.HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)},
+		beyond:    emit.HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)},
 	}
 }
 
@@ -160,6 +163,7 @@ func (d *Delta) end(s *emit.Series) {
 
 // Counter implements [emit.Sink].
 func (d *Delta) Counter(s *emit.Series, value uint64) {
+	value = beyond(s, value)
 	c := d.counter(s, value)
 	if c == nil {
 		return
@@ -195,7 +199,7 @@ func (d *Delta) counter(s *emit.Series, value uint64) *counterState {
 	if c == nil {
 		c = &counterState{}
 		d.in.counters[s] = c
-		if d.baseline() {
+		if d.baseline(s) {
 			c.delivered = value
 		}
 	}
@@ -213,11 +217,12 @@ func (d *Delta) Histogram(s *emit.Series, value *emit.HistogramValue) {
 		d.end(s)
 		return
 	}
+	value = histogramBeyond(s, value, &d.beyond)
 	h := d.in.hists[s]
 	if h == nil {
 		h = &histogramState{}
 		d.in.hists[s] = h
-		if d.baseline() {
+		if d.baseline(s) {
 			h.delivered.set(value)
 		}
 	}
@@ -245,4 +250,6 @@ func (d *Delta) Gauge(s *emit.Series, value float64) { d.next.Gauge(s, value) }
 func (d *Delta) Metrics(rm pmetric.ResourceMetrics) { d.next.Metrics(rm) }
 
 // baseline says that a value seen for the first time may have been delivered by an earlier run.
-func (d *Delta) baseline() bool { return d.in.out.Seen && d.in.found == d.batch }
+func (d *Delta) baseline(s *emit.Series) bool {
+	return d.in.out.Seen && d.in.found == d.batch && s.Bases == nil
+}

@@ -109,6 +109,16 @@ func TestDelta(t *testing.T) {
 			},
 		},
 		{
+			name:      "a sum that is infinite adds nothing",
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
+			steps: []step{
+				{given: "a latency=1/1", want: "shop[10-10] latency=1"},
+				{given: "a latency=2/Inf", want: "shop[10-110] latency=1/0"},
+				{given: "a latency=3/5", want: "shop[10-120] latency=1/0"},
+				{given: "a latency=4/6", want: "shop[10-130] latency=1"},
+			},
+		},
+		{
 			name:      "a process that turns unreadable while it lives ends its levels and is forgotten",
 			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 10)},
 			steps: []step{

@@ -20,7 +20,7 @@ import (
 //
 // What a process had counted before this Fold saw it goes into the total unless
 // [emit.Process.Seen] says that an earlier run of the collector may have
-// delivered it: then that is a baseline, and only what comes on top counts.
+// delivered it: then that, or what [emit.Series.Bases] says, is a baseline, and only what comes on top counts.
 // A service starts when the first of its processes did, or for those with a baseline when Fold did,
 // as far as that is known when it is first delivered; later it stays. What begins after something ended, a
 // service or a series of one, starts no earlier than that end, which may have been its own: a total never falls under one start.
@@ -43,6 +43,7 @@ type Fold struct {
 
 	member  *member // the one whose series come now; nil to ignore them
 	scratch emit.HistogramValue
+	beyond  emit.HistogramValue // bases
 }
 
 // NewFold returns a stage before next. It keeps at most limit series to which
@@ -56,6 +57,7 @@ func NewFold(next emit.Sink, limit int, started int64) *Fold {
 		members:  make(map[*emit.Process]*member),
 		services: make(map[string]*service),
 		scratch:  emit.HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)},
+		beyond:   emit.HistogramValue{Buckets: new([segment.HistogramBuckets]uint64)},
 	}
 }
 
@@ -83,7 +85,7 @@ func (f *Fold) Commit() {
 			delete(f.services, s.key)
 			continue
 		}
-		s.delivered = true
+		s.delivered = s.delivered || len(s.totals) > 0
 		kept = append(kept, s)
 	}
 	clear(f.order[len(kept):])
@@ -99,12 +101,10 @@ func (f *Fold) Process(p *emit.Process) {
 			f.member = f.join(p)
 		}
 	case emit.Final:
-		if f.member == nil && !p.Seen {
+		if f.member == nil {
 			f.member = f.join(p)
 		}
-		if f.member != nil {
-			f.end(f.member)
-		}
+		f.end(f.member)
 	case emit.Gone:
 		if f.member != nil {
 			f.leave(f.member)
@@ -119,6 +119,7 @@ func (f *Fold) Counter(s *emit.Series, value uint64) {
 	if p == nil {
 		return
 	}
+	value = beyond(s, value)
 	if !baseline {
 		p.total.value = add(p.total.value, grown(value, p.last))
 	}
@@ -131,6 +132,7 @@ func (f *Fold) Histogram(s *emit.Series, value *emit.HistogramValue) {
 	if p == nil {
 		return
 	}
+	value = histogramBeyond(s, value, &f.beyond)
 	if !baseline {
 		counted, changed := growth(value, &p.hist, &f.scratch)
 		if !changed {

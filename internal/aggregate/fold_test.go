@@ -127,6 +127,15 @@ func TestFold(t *testing.T) {
 			},
 		},
 		{
+			name:      "a process that is found dead, and may have been delivered, adds nothing however often it is refused",
+			processes: map[string]*emit.Process{"a": seen(running("shop", 7, 10)), "b": running("shop", 7, 20)},
+			steps: []step{
+				{given: "a final requests=5 latency=3", want: "", refused: true},
+				{given: "a final requests=5 latency=3", want: ""},
+				{given: "a gone requests latency | b requests=1", want: "shop/7[20] requests=1"},
+			},
+		},
+		{
 			name:      "a baseline stays where it was when the first delivery is refused",
 			processes: map[string]*emit.Process{"a": seen(running("shop", 7, 10))},
 			steps: []step{

@@ -76,7 +76,7 @@ func growth(now *emit.HistogramValue, last *histogram, v *emit.HistogramValue) (
 		differs |= now.Buckets[i] ^ before
 	}
 	v.Sum = 0
-	if d := now.Sum - last.sum; gain != 0 && d > 0 { // false for what is not a number
+	if d := now.Sum - last.sum; gain != 0 && d > 0 && d <= maxSum { // false for what is not a number, too
 		v.Sum = d
 	}
 	return gain != 0, differs != 0

@@ -4,12 +4,11 @@ import (
 	"time"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
-	"github.com/hotpath-metrics/hotpath/internal/process"
 )
 
 // Measured is a process of [Measurements].
 type Measured struct {
-	life    process.Life
+	life    emit.Life
 	table   *Measurements
 	bySet   map[string]*measured // by what the streams make of attributes
 	byID    map[string]*measured

@@ -5,7 +5,6 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
-	"github.com/hotpath-metrics/hotpath/internal/process"
 )
 
 // overflowAttributes are those of the series into which others are folded.
@@ -30,6 +29,8 @@ type Measurements struct {
 // MeasurementLimits bound what measurements can make a table hold. A series counts as one more for each full KiB of its
 // attributes, and a histogram as four more, for its buckets.
 type MeasurementLimits struct {
+	// Processes is how many there are at most. One that ended is kept until its end is accepted.
+	Processes int
 	// Series is how many there are at most, SeriesPerUID of one [emit.Process.Owner].
 	Series, SeriesPerUID int
 }
@@ -62,10 +63,13 @@ func (m *Measurements) Stream(in emit.Instrument, keys []string, scale Scale) *S
 	}
 }
 
-// Process begins a process. Of what is given, Resource, Owner and Start matter.
+// Process begins a process, and returns nil if there is no room for one. Of what is given, Resource, Owner and Start matter.
 func (m *Measurements) Process(p emit.Process) *Measured {
+	if len(m.processes) >= m.limits.Processes {
+		return nil
+	}
 	d := &Measured{
-		life:   process.Life{Process: p},
+		life:   emit.Life{Process: p},
 		table:  m,
 		bySet:  make(map[string]*measured),
 		byID:   make(map[string]*measured),

@@ -15,7 +15,7 @@ import (
 
 const later = int64(10 * time.Second) // than everything measured here
 
-var ample = MeasurementLimits{Series: 1000, SeriesPerUID: 1000}
+var ample = MeasurementLimits{Processes: 1000, Series: 1000, SeriesPerUID: 1000}
 
 // told collects, and returns the processes in order.
 func told(m *Measurements) []*emittest.Process {
@@ -297,7 +297,7 @@ func (s *startsOf) Counter(series *emit.Series, _ uint64) { s.starts = append(s.
 
 func TestBeyondTheLimitMeasurementsAreFolded(t *testing.T) {
 	for name, limits := range map[string]MeasurementLimits{
-		"of all": {Series: 2, SeriesPerUID: 100}, "of one user": {Series: 100, SeriesPerUID: 2},
+		"of all": {Processes: 1000, Series: 2, SeriesPerUID: 100}, "of one user": {Processes: 1000, Series: 100, SeriesPerUID: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := NewMeasurements(limits)
@@ -338,7 +338,7 @@ func TestBeyondTheLimitMeasurementsAreFolded(t *testing.T) {
 }
 
 func TestLongAttributesAndHistogramsCountForMore(t *testing.T) {
-	m := NewMeasurements(MeasurementLimits{Series: 7, SeriesPerUID: 7})
+	m := NewMeasurements(MeasurementLimits{Processes: 1000, Series: 7, SeriesPerUID: 7})
 	s := m.Stream(*instruments["requests"], []string{"a", "b"}, NewScale(1))
 	p := m.Process(emit.Process{})
 	s.Begin()
@@ -371,7 +371,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 func BenchmarkMeasurements(b *testing.B) {
 	for _, name := range []string{"requests", "seconds", "heat", "latency"} {
 		b.Run(name, func(b *testing.B) {
-			m := NewMeasurements(MeasurementLimits{Series: 1 << 20, SeriesPerUID: 1 << 20})
+			m := NewMeasurements(MeasurementLimits{Processes: 1000, Series: 1 << 20, SeriesPerUID: 1 << 20})
 			s := m.Stream(*instruments[name], []string{"worker", "op"}, NewScale(1))
 			p := m.Process(emit.Process{})
 			b.ReportAllocs()

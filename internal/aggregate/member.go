@@ -7,6 +7,7 @@ type member struct {
 	service *service
 	process *emit.Process
 	since   uint64 // the batch in which it was first seen
+	late    bool   // it was dead already then
 	parts   map[*emit.Series]*part
 }
 
@@ -31,7 +32,7 @@ func (f *Fold) join(p *emit.Process) *member {
 		s.process.Start, s.ended.Start = start, start
 	}
 	s.members++
-	m := &member{service: s, process: p, since: f.batch, parts: make(map[*emit.Series]*part)}
+	m := &member{service: s, process: p, since: f.batch, late: p.State == emit.Final, parts: make(map[*emit.Series]*part)}
 	f.members[p] = m
 	return m
 }
@@ -69,7 +70,8 @@ func (f *Fold) part(s *emit.Series) (p *part, baseline bool) {
 	if p = m.parts[s]; p != nil {
 		return p, false
 	}
-	if m.process.State == emit.Final && isLevel(s.Instrument.Kind) {
+	baseline = m.process.Seen && s.Bases == nil && (m.since == f.batch || m.late)
+	if m.process.State == emit.Final && (isLevel(s.Instrument.Kind) || baseline && m.late) {
 		return nil, false
 	}
 	t := m.service.total(s, f.ended)
@@ -77,7 +79,7 @@ func (f *Fold) part(s *emit.Series) (p *part, baseline bool) {
 	p = &part{total: t, start: m.process.Start, index: len(t.parts)}
 	t.parts = append(t.parts, p)
 	m.parts[s] = p
-	return p, m.process.Seen && m.since == f.batch
+	return p, baseline
 }
 
 // isLevel says that a kind has values which end with the process they are of.

@@ -106,7 +106,7 @@ func (s *service) total(of *emit.Series, ended int64) *total {
 		s.byName[key] = fam
 	}
 	t = &total{service: s, family: fam, index: len(fam.totals), series: *of}
-	t.series.Start = 0 // a process's own says nothing about the service
+	t.series.Start, t.series.Bases = 0, nil // a process's own say nothing about the service
 	if s.delivered && ended > s.process.Start {
 		t.series.Start = ended
 	}

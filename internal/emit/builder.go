@@ -106,12 +106,12 @@ func (b *Builder) Gauge(s *Series, value float64) {
 
 // Metrics implements [Sink].
 func (b *Builder) Metrics(rm pmetric.ResourceMetrics) {
-	rm.CopyTo(b.batch.ResourceMetrics().AppendEmpty())
 	for _, sm := range rm.ScopeMetrics().All() {
 		for _, m := range sm.Metrics().All() {
 			b.points += points(m)
 		}
 	}
+	rm.MoveTo(b.batch.ResourceMetrics().AppendEmpty())
 }
 
 func points(m pmetric.Metric) int {

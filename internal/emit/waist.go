@@ -64,6 +64,21 @@ type Series struct {
 	// Start is when the value was zero, in UNIX nanoseconds, if that is not Process.Start; zero otherwise.
 	// It never changes.
 	Start int64
+	// Bases is what of the running totals an earlier run of the collector may have delivered, of each part that the series is
+	// put together from. Parts may join later, and a base may turn out lower. It is nil where that is not known:
+	// then it follows from [Process.Seen].
+	Bases []*Base
+}
+
+// Base is the running totals that a counter of integers or a histogram began with.
+type Base struct {
+	// Total is that of a counter.
+	Total uint64
+	// The rest is of a histogram, its buckets from First on.
+	Sum       float64
+	ZeroCount uint64
+	First     int
+	Buckets   []uint64
 }
 
 // State says where in its life a process is.
@@ -97,7 +112,7 @@ type Process struct {
 	// State is where the process is in its life.
 	State State
 	// Seen says that an earlier run of the collector may have delivered part of the values
-	// with which this process is first seen.
+	// with which this process is first seen: all of those whose series have no [Series.Bases].
 	Seen bool
 }
 
@@ -125,6 +140,6 @@ type Sink interface {
 	Gauge(*Series, float64)
 	// Histogram takes the running totals of a histogram.
 	Histogram(*Series, *HistogramValue)
-	// Metrics takes what came as OTLP already and goes on as it is, whatever the aggregation. The sink copies it.
+	// Metrics takes what came as OTLP already and goes on as it is, whatever the aggregation. It belongs to the sink then.
 	Metrics(pmetric.ResourceMetrics)
 }

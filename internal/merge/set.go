@@ -6,7 +6,6 @@ import (
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
-	"github.com/hotpath-metrics/hotpath/internal/process"
 )
 
 // Part is what one segment has of a series. Of each only the method of its kind is called.
@@ -46,9 +45,9 @@ type entry[P Part] struct {
 	more   []P
 }
 
-// Add adds a part of a series. It is false if the series' name has another kind or unit already. The first of
-// equal series is the one that sinks see; its Instrument may change to that of another with its name.
-func (s *Set[P]) Add(series *emit.Series, part P) bool {
+// Add adds a part of a series, and returns the one that sinks see: the first of equal ones, whose Instrument may change to
+// that of another with its name. It returns nil if the series' name has another kind or unit already.
+func (s *Set[P]) Add(series *emit.Series, part P) *emit.Series {
 	in := s.names[series.Instrument.Name]
 	if in == nil {
 		in = &instrument[P]{Instrument: series.Instrument, index: map[string]int{}}
@@ -59,21 +58,22 @@ func (s *Set[P]) Add(series *emit.Series, part P) bool {
 		s.instruments = append(s.instruments, in)
 	}
 	if in.Kind != series.Instrument.Kind || in.Unit != series.Instrument.Unit {
-		return false
+		return nil
 	}
 	i, known := in.index[series.ID]
 	if !known {
 		series.Instrument = in.Instrument
 		in.index[series.ID] = len(in.entries)
 		in.entries = append(in.entries, entry[P]{series: series, part: part, filled: true})
-		return true
+		return series
 	}
-	if e := &in.entries[i]; e.filled {
+	e := &in.entries[i]
+	if e.filled {
 		e.more = append(e.more, part)
 	} else {
 		e.part, e.filled = part, true
 	}
-	return true
+	return e.series
 }
 
 // Remove takes parts out whose values are no good any more. Their series are still named at the process's end.
@@ -104,7 +104,7 @@ func (e *entry[P]) remove(gone func(P) bool) {
 }
 
 // Deliver hands over all values, or names every series of a process that is gone.
-func (s *Set[P]) Deliver(life *process.Life, sink emit.Sink, scratch *Scratch) {
+func (s *Set[P]) Deliver(life *emit.Life, sink emit.Sink, scratch *Scratch) {
 	for _, in := range s.instruments {
 		for i := range in.entries {
 			e := &in.entries[i]
@@ -121,7 +121,7 @@ func (s *Set[P]) Deliver(life *process.Life, sink emit.Sink, scratch *Scratch) {
 	}
 }
 
-func (e *entry[P]) deliver(life *process.Life, sink emit.Sink, scratch *Scratch) {
+func (e *entry[P]) deliver(life *emit.Life, sink emit.Sink, scratch *Scratch) {
 	switch e.series.Instrument.Kind {
 	case emit.KindCounter:
 		life.Begin(sink)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
-	"github.com/hotpath-metrics/hotpath/internal/process"
 )
 
 // value is a part of a series in a segment. Its buckets are its own or, in a borrowed one, the caller's.
@@ -42,7 +41,7 @@ func series(kind emit.Kind, unit, id string) *emit.Series {
 
 func deliver(s *Set[value], state emit.State) *emittest.Process {
 	var r emittest.Recorder
-	life := process.Life{Process: emit.Process{State: state}}
+	life := emit.Life{Process: emit.Process{State: state}}
 	s.Deliver(&life, &r, &Scratch{})
 	if len(r.Processes) == 0 {
 		return nil
@@ -55,10 +54,10 @@ func TestEqualSeriesAddUpAndTheMostRecentGaugeWins(t *testing.T) {
 		var s Set[value]
 		for i, total := range []uint64{1, 2, 4} {
 			v := value{segment: i, total: total, borrowed: borrowed, recent: []int64{0, 9, 5}[i]}
-			assert.True(t, s.Add(series(emit.KindCounter, "", "c"), v))
-			assert.True(t, s.Add(series(emit.KindUpDownCounter, "", "u"), v))
-			assert.True(t, s.Add(series(emit.KindGauge, "", "g"), v))
-			assert.True(t, s.Add(series(emit.KindHistogram, "", "h"), v))
+			assert.NotNil(t, s.Add(series(emit.KindCounter, "", "c"), v))
+			assert.NotNil(t, s.Add(series(emit.KindUpDownCounter, "", "u"), v))
+			assert.NotNil(t, s.Add(series(emit.KindGauge, "", "g"), v))
+			assert.NotNil(t, s.Add(series(emit.KindHistogram, "", "h"), v))
 		}
 		p := deliver(&s, emit.Live)
 		assert.Equal(t, map[string]uint64{"c{id=c}": 7}, p.Counters)
@@ -71,9 +70,9 @@ func TestEqualSeriesAddUpAndTheMostRecentGaugeWins(t *testing.T) {
 
 func TestNameKeepsItsKindAndUnit(t *testing.T) {
 	var s Set[value]
-	assert.True(t, s.Add(series(emit.KindCounter, "1", "c1"), value{}))
-	assert.False(t, s.Add(series(emit.KindCounter, "2", "c2"), value{}))
-	assert.False(t, s.Add(series(emit.KindGauge, "1", "c3"), value{}))
+	assert.NotNil(t, s.Add(series(emit.KindCounter, "1", "c1"), value{}))
+	assert.Nil(t, s.Add(series(emit.KindCounter, "2", "c2"), value{}))
+	assert.Nil(t, s.Add(series(emit.KindGauge, "1", "c3"), value{}))
 	assert.Len(t, deliver(&s, emit.Live).Instruments, 1)
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/otlp"
 )
 
@@ -399,4 +400,40 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+func TestBatchThatWasRefusedIsMadeAgainThoughItWasChanged(t *testing.T) {
+	for _, cumulative := range []bool{false, true} {
+		in := otlp.New(otlp.Config{PendingBytes: 1 << 20, Cumulative: cumulative, MaxSeries: 100, Idle: 1 << 40},
+			func(reason string, _ int64) { t.Fatal(reason) })
+		for _, r := range envelopes(20) {
+			in.Add(r)
+		}
+		builder := emit.NewBuilder("", pmetric.AggregationTemporalityCumulative)
+		batch := func() (pmetric.Metrics, string) {
+			builder.Begin(1)
+			in.Collect(builder)
+			md, points := builder.Take()
+			if points != 20 {
+				t.Errorf("%d points", points)
+			}
+			return md, string(marshal(md))
+		}
+		first, text := batch()
+		first.ResourceMetrics().RemoveIf(func(rm pmetric.ResourceMetrics) bool { // as a processor might
+			rm.Resource().Attributes().Clear()
+			rm.ScopeMetrics().At(0).Metrics().At(0).Sum().DataPoints().At(0).SetIntValue(99)
+			return true
+		})
+		_, again := batch()
+		if again != text {
+			t.Errorf("another batch, cumulative: %v", cumulative)
+		}
+		in.Commit()
+		builder.Begin(1)
+		in.Collect(builder)
+		if _, points := builder.Take(); points > 0 {
+			t.Errorf("%d points are left", points)
+		}
+	}
 }

@@ -16,8 +16,8 @@ import (
 // initialNamespace is the inode of the kernel's first pid namespace (PROC_PID_INIT_INO, linux/proc_ns.h).
 const initialNamespace = 0xEFFFFFFC
 
-// ticksPerSecond is USER_HZ, in which /proc/<pid>/stat has times on every 64-bit architecture that Go knows.
-const ticksPerSecond = 100
+// tick is 1 s / USER_HZ, in which /proc/<pid>/stat has times on every 64-bit architecture that Go knows.
+const tick = time.Second / 100
 
 var errMalformed = errors.New("malformed")
 
@@ -136,11 +136,15 @@ func ExecutableName(pid int) string {
 	return p.executable(int32(pid))
 }
 
-// unixTime converts ticks since boot into UNIX nanoseconds, zero if the clocks can't be read.
+// unixTime converts ticks since boot into UNIX nanoseconds.
 func unixTime(ticks uint64) int64 {
+	return time.Now().UnixNano() - int64(sinceBoot()) + int64(ticks)*int64(tick)
+}
+
+func sinceBoot() time.Duration {
 	var boot unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
-		return 0
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
+		panic(err) // Linux has this clock since 2.6.39
 	}
-	return time.Now().UnixNano() - boot.Nano() + int64(ticks)*(int64(time.Second)/ticksPerSecond)
+	return time.Duration(boot.Nano())
 }

@@ -1,11 +1,8 @@
 // Package process says who wrote an event: it finds the process behind a thread
-// id by the kernel's word (table.go), follows it to its end, and brings what it leaves behind to
-// a sink in the order that emit.State describes (life.go).
+// id by the kernel's word (table.go), and follows it to its end.
 package process
 
-import (
-	"github.com/hotpath-metrics/hotpath/internal/emit"
-)
+import "github.com/hotpath-metrics/hotpath/internal/emit"
 
 // NoUID is the user id of a process of which none is known; the kernel gives it to nobody.
 const NoUID = ^uint32(0)
@@ -23,6 +20,8 @@ type Process struct {
 	Identity
 	// Start is when it was forked, in UNIX nanoseconds, right to 10 ms; zero if it is not known.
 	Start int64
+	// Older says that it was forked before the table was made, or in the same 10 ms, however the wall clock is set.
+	Older bool
 	// Unknown says that the thread was gone before its process could be found: PID is the thread's
 	// id then, which need not be the process's, and nothing else is known.
 	Unknown bool

@@ -32,6 +32,7 @@ type thread struct {
 type Table struct {
 	proc  proc
 	limit int
+	made  uint64 // ticks since boot
 
 	recent    [recentThreads]thread // in front of threads, by the low bits of the id
 	threads   map[int32]*Process    // nil for those that there is no room for
@@ -55,7 +56,7 @@ func NewTable(limit int) (*Table, error) {
 // At returns a table that reads another folder than /proc, whatever the pid namespace: for tests.
 func At(root string, limit int) *Table {
 	return &Table{
-		proc: proc{root: root}, limit: limit,
+		proc: proc{root: root}, limit: limit, made: uint64(sinceBoot() / tick),
 		threads: map[int32]*Process{}, leaders: map[int32]*Process{},
 		descriptors: share(),
 	}
@@ -124,7 +125,7 @@ func (t *Table) resolve(tid int32) *Process {
 	}
 	p := t.add(&Process{
 		Identity: Identity{PID: uint64(pid), UID: uid, Executable: t.proc.executable(pid)},
-		Start:    unixTime(ticks), ticks: ticks, pidfd: pidfd,
+		Start:    unixTime(ticks), Older: ticks <= t.made, ticks: ticks, pidfd: pidfd,
 	})
 	if p != nil {
 		t.leaders[pid] = p

@@ -280,3 +280,15 @@ func BenchmarkResolve(b *testing.B) {
 		}
 	}
 }
+
+func TestOlderIsWhoWasForkedBeforeTheTableWasMade(t *testing.T) {
+	proc := processtest.New(t)
+	now := time.Now()
+	for i, at := range []time.Time{now.Add(-time.Minute), now.Add(time.Minute)} {
+		proc.Start(first+int32(i), 0, "a", processtest.Ticks(at))
+	}
+	table := proc.Table(10)
+	assert.True(t, table.Of(first).Older)
+	assert.False(t, table.Of(first+1).Older)
+	assert.False(t, table.Of(first+2).Older, "nothing is known of it")
+}

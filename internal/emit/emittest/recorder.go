@@ -115,7 +115,7 @@ func (r *Recorder) Metrics(rm pmetric.ResourceMetrics) {
 	if r.Foreign == (pmetric.Metrics{}) {
 		r.Foreign = pmetric.NewMetrics()
 	}
-	rm.CopyTo(r.Foreign.ResourceMetrics().AppendEmpty())
+	rm.MoveTo(r.Foreign.ResourceMetrics().AppendEmpty())
 }
 
 // Key names a series as the maps of a [Process] do.

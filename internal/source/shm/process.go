@@ -7,7 +7,6 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/merge"
-	processes "github.com/hotpath-metrics/hotpath/internal/process"
 )
 
 // processKey is what segments of one process have in common. Only the uid is the
@@ -21,7 +20,7 @@ type processKey struct {
 
 // process is a process with all its segments. Equal series of several segments are one.
 type process struct {
-	processes.Life
+	emit.Life
 	key     processKey
 	readers []*reader
 	series  merge.Set[part]
@@ -57,7 +56,7 @@ func (p *process) add(r *reader) {
 // an instrument of another segment.
 func (p *process) extend(r *reader) (conflicts int64) {
 	for _, s := range r.catalogue.Series[r.added:] {
-		if !p.series.Add(s.Series, part{r, s.Slot}) {
+		if p.series.Add(s.Series, part{r, s.Slot}) == nil {
 			conflicts++
 		}
 	}

@@ -68,11 +68,18 @@ const (
 	silence = time.Minute
 )
 
+// maxRelease is for how long events are tried in a row. Nothing else is read meanwhile, and no collection begins.
+const maxRelease = 50 * time.Millisecond
+
 // releaseOrphans lets go of events that nobody else has. To record an event keeps it alive, and as long
-// as it lives, a program that declares it otherwise, the next version of its writer or another exporter, is refused.
+// as it lives, a program that declares it otherwise, the next version of its writer or another exporter, is refused. It takes
+// no longer than maxRelease, a gap beside: where wildcards take in many events, the rest has its turn at another scan.
 func (t *trace) releaseOrphans() error {
 	now := time.Now()
 	for _, b := range t.bound {
+		if time.Since(now) > maxRelease {
+			return nil
+		}
 		if !t.suspect(b, now) {
 			continue
 		}

@@ -55,7 +55,8 @@ func (s *source) makeIngests(table *process.Table) []ingest {
 		Series: l.Series, SeriesPerUID: l.SeriesPerUID, SeriesPerSegment: l.SeriesPerSegment,
 	}, table, s.tel, time.Now().UnixNano()), userevent.Name}}
 	if len(s.cfg.Events) > 0 {
-		limits := aggregate.MeasurementLimits{Series: l.Series, SeriesPerUID: l.SeriesPerUID}
+		// As many again may have ended without having been delivered.
+		limits := aggregate.MeasurementLimits{Processes: 2 * l.Processes, Series: l.Series, SeriesPerUID: l.SeriesPerUID}
 		ingests = append(ingests, mapping.New(s.cfg.Events, table, limits, s.tel, s.logger))
 	}
 	if s.cfg.OTLP {

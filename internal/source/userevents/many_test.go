@@ -89,3 +89,37 @@ func TestUserEventsAsManyAsTheHostTakes(t *testing.T) {
 	require.NoError(t, f.trace.scan())
 	t.Logf("a scan takes %v", time.Since(began))
 }
+
+// To try whether nobody else has an event takes some 30 ms, for which nothing is read.
+func TestUserEventsThatAreQuietAreTriedAFewAtATime(t *testing.T) {
+	kerneltest.Need(t)
+	const events = 100
+	fd, err := userevent.Open()
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	for i := range events {
+		require.NoError(t, hold(fd, fmt.Sprintf("hp_quiet_%d u64 n", i)))
+	}
+	f := start(t, testConfig(countEntry("hp_quiet_*", "")))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	require.Len(t, f.trace.bound, 1+events)
+	for _, b := range f.trace.bound {
+		b.quiet = time.Now().Add(-time.Hour)
+	}
+	tried := func() (n int) {
+		for _, b := range f.trace.bound {
+			if b.backoff > silence {
+				n++
+			}
+		}
+		return n
+	}
+	require.NoError(t, f.trace.releaseOrphans())
+	first := tried()
+	assert.Positive(t, first)
+	assert.Less(t, first, events/2)
+	require.NoError(t, f.trace.releaseOrphans())
+	assert.Greater(t, tried(), first, "others have their turn")
+	assert.Len(t, f.trace.bound, 1+events)
+}

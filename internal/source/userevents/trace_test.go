@@ -107,3 +107,24 @@ func TestUserEventsWakeTheReaderSeldom(t *testing.T) {
 	assert.LessOrEqual(t, wakes, 2*quarters)
 	t.Logf("%d wake-ups for %d events", wakes, few+many)
 }
+
+func TestUserEventsFollowAClockThatIsSet(t *testing.T) {
+	kerneltest.Need(t)
+	w := register(t, "hp_recorded u64 n", 0)
+	r, tr := openRecorder(t)
+	set := func(by time.Duration) {
+		now := unix.NsecToTimespec(time.Now().Add(by).UnixNano())
+		require.NoError(t, unix.ClockSettime(unix.CLOCK_REALTIME, &now))
+	}
+	for i, by := range []time.Duration{0, time.Hour, -2 * time.Hour, time.Hour} {
+		set(by)
+		before := time.Now().UnixNano() // without the monotonic clock, which is not set
+		onCPU(t, 0, func() { w.numbers(t, uint64(i)) })
+		after := time.Now().UnixNano()
+		require.NoError(t, tr.drainAll())
+		require.Len(t, r.events, i+1)
+		const tolerance = int64(50 * time.Millisecond)
+		assert.GreaterOrEqual(t, r.events[i].Time, before-tolerance)
+		assert.LessOrEqual(t, r.events[i].Time, after+tolerance)
+	}
+}

@@ -17,7 +17,7 @@ func scenes(t testing.TB) map[string]func() (h event.Handler, events []*event.Ev
 		}
 		return events
 	}
-	wide := aggregate.MeasurementLimits{Series: 1 << 20, SeriesPerUID: 1 << 20}
+	wide := aggregate.MeasurementLimits{Processes: 1000, Series: 1 << 20, SeriesPerUID: 1 << 20}
 	return map[string]func() (event.Handler, []*event.Event){
 		"two integers": func() (event.Handler, []*event.Event) {
 			b := open(t, `  - {event: e, metric: {name: n, type: counter}, value: n, attributes: {worker: w, code: c}}`, wide)

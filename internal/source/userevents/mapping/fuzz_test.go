@@ -70,7 +70,7 @@ func FuzzHandle(f *testing.F) {
   - {event: "M*", metric: {name: g, type: histogram}, value: v, attributes: {v: v}}
   - {event: "M*", metric: {name: h, type: updowncounter}, value: v, attributes: {k: s.t, t: k}}
 `
-	b := open(f, entries, aggregate.MeasurementLimits{Series: 20, SeriesPerUID: 20})
+	b := open(f, entries, aggregate.MeasurementLimits{Processes: 1000, Series: 20, SeriesPerUID: 20})
 	typed, described := formatOf(f, "e u32 w; u64 n; char[5] t; s64 s; __rel_loc char[] l"), formatOf(f, provider)
 	f.Fuzz(func(t *testing.T, one, two []byte) {
 		m := b.again()

@@ -82,7 +82,10 @@ func (h *handler) Handle(e *event.Event) {
 		resource := t.of().resource
 		d := measured[resource]
 		if d == nil {
-			d = m.begin(p, resource, e.Time)
+			if d = m.begin(p, resource, e.Time); d == nil {
+				m.skipped[process.LimitReason]++
+				continue
+			}
 			measured[resource] = d
 		}
 		if refusal := stream.Record(d, value, e.Time); refusal != "" {

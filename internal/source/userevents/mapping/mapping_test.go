@@ -20,7 +20,7 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/format"
 )
 
-var ample = aggregate.MeasurementLimits{Series: 10_000, SeriesPerUID: 10_000}
+var ample = aggregate.MeasurementLimits{Processes: 1000, Series: 10_000, SeriesPerUID: 10_000}
 
 const pid = processtest.First
 
@@ -293,7 +293,7 @@ func TestTooManyProcessesAreCounted(t *testing.T) {
 }
 
 func TestTooManySeriesAreFoldedAndLoggedOnce(t *testing.T) {
-	b := open(t, `  - {event: e, metric: {name: a, type: counter}, attributes: {k: k}}`, aggregate.MeasurementLimits{Series: 2, SeriesPerUID: 5})
+	b := open(t, `  - {event: e, metric: {name: a, type: counter}, attributes: {k: k}}`, aggregate.MeasurementLimits{Processes: 1000, Series: 2, SeriesPerUID: 5})
 	h := b.bind("e u32 k")
 	for range 2 {
 		for k := range uint32(5) {
@@ -303,4 +303,31 @@ func TestTooManySeriesAreFoldedAndLoggedOnce(t *testing.T) {
 	}
 	require.Equal(t, map[string]uint64{"a{k=0}": 2, "a{k=1}": 2, "a{otel.metric.overflow=true}": 6}, b.collect()[0].Counters)
 	require.Equal(t, 1, b.logs.Len())
+}
+
+func TestProcessesThatEndedAreBoundedWhileDeliveriesAreRefused(t *testing.T) {
+	const most = 5
+	limits := ample
+	limits.Processes = most
+	b := open(t, contract, limits)
+	h := b.bind("my_counter u32 id; u64 value")
+	write := func() {
+		b.proc.Start(pid, 7, "app", 100)
+		h.Handle(wrote(uint32(1), uint64(1)))
+		b.proc.End(pid)
+		b.processes.Sweep()
+		b.processes.Release()
+	}
+	for range 4 * most {
+		write()
+		require.LessOrEqual(t, len(b.collect()), most)
+	}
+	require.Equal(t, skips{process.LimitReason: 3 * most}, b.skips)
+	for range 2 {
+		b.collect()
+		b.Commit()
+	}
+	write()
+	require.Len(t, b.collect(), 1, "there is room again")
+	require.Equal(t, skips{process.LimitReason: 3 * most}, b.skips)
 }

@@ -33,7 +33,8 @@ func (m *Mapping) of(p *process.Process) []*aggregate.Measured {
 	return measured
 }
 
-// begin makes a resource of a process, whose first event was written at a time in UNIX nanoseconds.
+// begin makes a resource of a process, whose first event was written at a time in UNIX nanoseconds. It is nil if there
+// is no room for one.
 func (m *Mapping) begin(p *process.Process, resource int, time int64) *aggregate.Measured {
 	attributes := p.Describe(nil)
 	for key, value := range m.resources[resource] {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/hotpath-metrics/hotpath/internal/aggregate"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 	"github.com/hotpath-metrics/hotpath/internal/process/processtest"
@@ -65,11 +66,17 @@ func FuzzHandle(f *testing.F) {
 			}
 		}()
 		in := New(limits, table, &telemetry{skipped: map[string]int64{}}, 0)
+		delta := aggregate.NewDelta(&emittest.Recorder{}, 0)
+		fold := aggregate.NewFold(delta, 5, 0)
 		collect := func() {
 			table.Sweep()
 			table.Release()
 			var r emittest.Recorder
 			in.Collect(&r)
+			fold.Begin(1)
+			delta.Begin(1)
+			in.Collect(fold)
+			fold.End()
 			for _, p := range r.Processes {
 				if len(p.Instruments) == 0 {
 					t.Fatal("a process without series")
@@ -132,6 +139,9 @@ func audit(t *testing.T, in *Ingest) {
 		for _, x := range s.series {
 			if x.kind != emit.KindHistogram && len(x.counts) > 0 || x.low+len(x.counts) > 512 {
 				t.Fatalf("%d buckets from %d on", len(x.counts), x.low)
+			}
+			if base := len(x.base.Buckets); base > len(x.counts) || base > 0 && (x.base.First < x.low || x.base.First+base > x.low+len(x.counts)) {
+				t.Fatalf("a base of %d buckets from %d on, of %d from %d on", base, x.base.First, len(x.counts), x.low)
 			}
 		}
 		o := owners[s.process.UID]

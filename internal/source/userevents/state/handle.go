@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
 	"github.com/hotpath-metrics/hotpath/client/go/userevent"
@@ -49,7 +50,7 @@ func (in *Ingest) handle(e *event.Event) (skip reason, ok bool) {
 	number := binary.NativeEndian.Uint32(b[userevent.OffSeries:])
 	x := s.find(number)
 	if x == nil {
-		if x, skip, ok = in.addSeries(s, number, record); !ok {
+		if x, skip, ok = in.addSeries(s, number, record, update); !ok {
 			return skip, false
 		}
 	} else if !bytes.Equal(record, x.record) {
@@ -65,8 +66,13 @@ func (in *Ingest) handle(e *event.Event) (skip reason, ok bool) {
 	switch {
 	case x.kind == emit.KindGauge && value == layout.GaugeUnset:
 		return skipUnset, false
+	case x.kind == emit.KindCounter && value < x.value:
+		// Who took the higher number may have added up earlier, and a counter must not fall.
 	case update > x.update:
 		x.update, x.value, x.time = update, value, e.Time
+	}
+	if update < x.lowest {
+		x.begin(update, value, 0)
 	}
 	return 0, true
 }
@@ -81,25 +87,56 @@ func (in *Ingest) histogram(s *segment, x *series, b []byte) (skip reason, ok bo
 	if len(counts)%8 != 0 || first+len(counts)/8 > layout.HistogramBuckets {
 		return skipBuckets, false
 	}
+	update, value, zero := word(b, userevent.OffNumber), word(b, userevent.OffValue), word(b, userevent.OffZero)
+	low, high := x.low, x.low+len(x.counts)
 	if len(counts) > 0 {
 		kept, ok := in.buckets(s, x, first, len(counts)/8)
 		if !ok {
 			return skipLimit, false
 		}
-		for i := range kept {
-			kept[i] = max(kept[i], binary.NativeEndian.Uint64(counts[i*8:]))
-		}
+		raise(kept, counts)
 	}
-	if update := word(b, userevent.OffNumber); update > x.update {
-		x.update, x.value, x.zero = update, word(b, userevent.OffValue), word(b, userevent.OffZero)
+	if update > x.update {
+		x.update = update
+	}
+	if x.zero = max(x.zero, zero); math.Float64frombits(value) > math.Float64frombits(x.value) {
+		x.value = value
+	}
+	lowest := update < x.lowest
+	if lowest {
+		x.begin(update, value, zero)
+	}
+	if x.lowest > 1 && (lowest || high-low < len(x.counts)) {
+		x.rebase(low, high, first, counts, b)
 	}
 	return 0, true
+}
+
+// rebase takes buckets of an event into the base, if it is the lowest or has some that were not known: those were from
+// low up to high. What one event brings that holds all of its update was zero before. Of an update in several
+// events an earlier one may have been lost, or delivered.
+func (x *series) rebase(low, high, first int, counts, b []byte) {
+	x.cover()
+	whole := binary.NativeEndian.Uint16(b[userevent.OffFlags:])&userevent.FlagMore == 0 &&
+		(low == high || first <= low && first+len(counts)/8 >= high)
+	lowest := word(b, userevent.OffNumber) == x.lowest
+	for i := range len(counts) / 8 {
+		bucket, n := first+i, binary.NativeEndian.Uint64(counts[i*8:])
+		switch at := &x.base.Buckets[bucket-x.low]; {
+		case bucket >= low && bucket < high:
+			if lowest {
+				*at = min(*at, n)
+			}
+		case lowest || !whole:
+			*at = n
+		}
+	}
 }
 
 // buckets returns n of a histogram's buckets from first on, for which it makes room.
 func (in *Ingest) buckets(s *segment, x *series, first, n int) ([]uint64, bool) {
 	if low, high := x.span(first, n); high-low > len(x.counts) {
-		cost := bucketCharge(high-low) - bucketCharge(len(x.counts))
+		cost := x.bucketCharge(high-low) - x.bucketCharge(len(x.counts))
 		if cost > 0 && cost > in.room(s) {
 			return nil, false
 		}
@@ -108,6 +145,24 @@ func (in *Ingest) buckets(s *segment, x *series, first, n int) ([]uint64, bool) 
 		in.charge(s.process.UID, 0, cost)
 	}
 	return x.counts[first-x.low:][:n], true
+}
+
+// raise makes each bucket what the counts say if that is more. Eight at a time take half the time that one by one takes.
+func raise(buckets []uint64, counts []byte) {
+	for ; len(buckets) >= 8 && len(counts) >= 64; buckets, counts = buckets[8:], counts[64:] {
+		b, c := (*[8]uint64)(buckets), (*[64]byte)(counts)
+		b[0] = max(b[0], binary.NativeEndian.Uint64(c[0:]))
+		b[1] = max(b[1], binary.NativeEndian.Uint64(c[8:]))
+		b[2] = max(b[2], binary.NativeEndian.Uint64(c[16:]))
+		b[3] = max(b[3], binary.NativeEndian.Uint64(c[24:]))
+		b[4] = max(b[4], binary.NativeEndian.Uint64(c[32:]))
+		b[5] = max(b[5], binary.NativeEndian.Uint64(c[40:]))
+		b[6] = max(b[6], binary.NativeEndian.Uint64(c[48:]))
+		b[7] = max(b[7], binary.NativeEndian.Uint64(c[56:]))
+	}
+	for i := range buckets {
+		buckets[i] = max(buckets[i], binary.NativeEndian.Uint64(counts[i*8:]))
+	}
 }
 
 // locate returns the bytes that a __rel_loc field at an offset refers to, part of b.

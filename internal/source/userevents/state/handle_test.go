@@ -222,6 +222,15 @@ func TestLimitsLeaveOutWhatIsBeyondThem(t *testing.T) {
 			map[string]int64{"limit": 2},
 			3,
 		},
+		"buckets with what an earlier collector may have delivered": {
+			Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
+			[]update{
+				{number: 2, buckets: make([]uint64, 128), record: segmenttest.Histogram(0, "h").Append(nil)},
+				{number: 3, first: 128, buckets: make([]uint64, 128), record: segmenttest.Histogram(0, "h").Append(nil)},
+			},
+			map[string]int64{"limit": 1},
+			3,
+		},
 		"segments": {
 			Limits{Segments: 2, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 9},
 			[]update{{number: 1}, {segment: 2, number: 1}, {segment: 3, number: 1, tid: bread}},
@@ -297,4 +306,50 @@ func TestAttributesAndDescriptionComeFromTheRecord(t *testing.T) {
 	assert.Equal(t, map[string]uint64{key: 4}, p.Counters)
 	assert.Equal(t, emit.Instrument{Name: "requests", Unit: "{request}", Description: "Requests served.", Kind: emit.KindCounter}, p.Instruments[key])
 	assert.Equal(t, []string{key}, slices.Collect(maps.Keys(p.Instruments)))
+}
+
+func TestFloodOfForeignThreadsHasTheKernelAskedSoOftenOnly(t *testing.T) {
+	f := setUp(t, manySeries)
+	f.proc.Thread(other, other+1, 1000)
+	f.handle(number(1))
+	foreign := [][]byte{update{number: 2}.bytes(), update{number: 3}.bytes()}
+	for i := range 3 * maxAsked {
+		f.raw(other+int32(i%2), 0, foreign[i%2])
+	}
+	assert.Equal(t, maxAsked, f.in.asked)
+	f.proc.Thread(shop, shop+60, 1000)
+	f.handle(update{tid: shop + 60, number: 4, value: 4}) // its own threads are not asked about
+	assert.Equal(t, map[string]int64{"foreign_process": 3 * maxAsked}, f.skips())
+	assert.EqualValues(t, 4, f.one().Counters["requests"])
+	assert.Zero(t, f.in.asked)
+}
+
+func TestSegmentWithoutRoomHasTheKernelNotAsked(t *testing.T) {
+	f := setUp(t, Limits{Segments: 9, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 1})
+	p := f.table.Of(shop)
+	f.proc.Start(shop, 1000, "renamed", 100)
+	text := string(make([]byte, 1024))
+	f.handle(update{number: 1, resource: segmenttest.Resource(segmenttest.Str("a", text), segmenttest.Str("b", text)).Append(nil)})
+	assert.Equal(t, map[string]int64{"limit": 1}, f.skips())
+	assert.Equal(t, "shop", p.Executable)
+	f.handle(number(1))
+	assert.Equal(t, "renamed", p.Executable, "when it was asked")
+}
+
+// Who takes a number adds up the stripes afterwards, and may be interrupted in between.
+func TestTotalsDoNotFallWhereAHigherNumberWasAddedUpEarlier(t *testing.T) {
+	record := segmenttest.Histogram(0, "h").Append(nil)
+	f := setUp(t, manySeries)
+	h := func(number, n uint64) update {
+		return update{series: 1, number: number, value: bits(float64(n)), zero: n, first: 3, buckets: []uint64{n, n, n, n, n, n, n, n, n}, record: record}
+	}
+	f.one(update{number: 5, value: 10}, h(5, 10))
+	p := f.one(update{number: 6, value: 9}, h(6, 9))
+	assert.EqualValues(t, 10, p.Counters["requests"])
+	got := p.Histograms["h"]
+	assert.Equal(t, []any{10.0, uint64(10), uint64(100)}, []any{got.Sum, got.Zero, got.Count})
+	p = f.one(update{number: 7, value: 11}, h(7, 11))
+	assert.EqualValues(t, 11, p.Counters["requests"])
+	got = p.Histograms["h"]
+	assert.Equal(t, []any{11.0, uint64(11), uint64(110)}, []any{got.Sum, got.Zero, got.Count})
 }

@@ -44,7 +44,8 @@ type Ingest struct {
 	resources []*resource // in the order of appearance
 	byKey     map[resourceKey]*resource
 
-	skipped [reasons]int64 // since the last collection
+	asked   int            // since the last collection
+	skipped [reasons]int64 // likewise
 	scratch merge.Scratch
 }
 

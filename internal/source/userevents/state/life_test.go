@@ -233,17 +233,19 @@ func TestUpdateOfADeadProcessSegmentIsNobodys(t *testing.T) {
 	assert.Equal(t, map[string]int64{"foreign_process": 2}, f.skips())
 }
 
-func TestSeenAreProcessesOlderThanTheCollector(t *testing.T) {
+func TestSeenAreProcessesOfWhichAnEarlierCollectorMayHaveHeard(t *testing.T) {
 	started := time.Now()
 	later := uint64(started.Add(time.Hour).UnixNano())
 	for name, c := range map[string]struct {
 		u    update
 		seen bool
 	}{
-		"older, counts since":         {update{number: 1, start: later}, true},
-		"younger, says it counts ago": {update{number: 1, tid: bread + 1, start: 1000}, false},
-		"gone, counted before":        {update{number: 1, tid: bread + 2, start: 1000}, true},
-		"gone, counts since":          {update{number: 1, tid: bread + 2, start: later}, false},
+		"older, counts since":         {update{number: 2, start: later}, true},
+		"older, never heard of":       {update{number: 1, start: 1000}, false},
+		"younger, says it counts ago": {update{number: 2, tid: bread + 1, start: 1000}, false},
+		"gone, counted before":        {update{number: 2, tid: bread + 2, start: 1000}, true},
+		"gone, never heard of":        {update{number: 1, tid: bread + 2, start: 1000}, false},
+		"gone, counts since":          {update{number: 2, tid: bread + 2, start: later}, false},
 	} {
 		f := setUp(t, manySeries)
 		f.proc.Start(bread+1, 1000, "young", processtest.Ticks(started.Add(time.Hour)))

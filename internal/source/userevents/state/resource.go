@@ -21,7 +21,7 @@ type resourceKey struct {
 
 // resource is a process with the segments that describe it alike.
 type resource struct {
-	process.Life
+	emit.Life
 	key      resourceKey
 	client   []emit.Attribute // what the process says of itself
 	claimed  uint32           // its pid, as it says
@@ -47,18 +47,36 @@ func (in *Ingest) join(s *segment, key resourceKey, client []emit.Attribute, cla
 		in.byKey[key] = r
 		in.resources = append(in.resources, r)
 	}
-	s.process, s.resource = key.process, r
+	s.process, s.resource, s.old = key.process, r, key.process.Older
+	if key.process.Start == 0 { // only what the client says is known
+		s.old = s.start < in.started
+	}
 	r.segments = append(r.segments, s)
 	if r.known {
 		return // a start must not change
 	}
 	r.Start = min(r.Start, s.start)
-	began := r.Start
-	if key.process.Start > 0 {
-		began = key.process.Start
+}
+
+// add makes a series one of the resource's. It is false if its name has another kind or unit already.
+func (r *resource) add(of *emit.Series, p part) bool {
+	shown := r.series.Add(of, p)
+	if shown == nil {
+		return false
 	}
-	// Of what it counted before, an earlier run of the collector may have delivered any part.
-	r.Seen = began < in.started
+	p.of = shown
+	p.of.Bases = append(p.of.Bases, &p.base)
+	return true
+}
+
+// seen says whether an earlier run of the collector may have delivered some of it.
+func (r *resource) seen() bool {
+	for _, s := range r.segments {
+		if slices.ContainsFunc(s.series, func(x *series) bool { return x.lowest > 1 }) {
+			return true
+		}
+	}
+	return false
 }
 
 func describe(key resourceKey, client []emit.Attribute, claimed uint32) []emit.Attribute {
@@ -83,7 +101,13 @@ func (in *Ingest) move(s *segment, p *process.Process) {
 	key.process = p
 	in.join(s, key, old.client, old.claimed)
 	for _, x := range s.series {
-		if !s.resource.series.Add(x.of, part{x, s}) {
+		x.of.Bases = slices.DeleteFunc(x.of.Bases, func(b *emit.Base) bool { return b == &x.base })
+		if old.known {
+			x.told()
+		}
+		of := *x.of
+		of.Bases = nil
+		if !s.resource.add(&of, part{x, s}) {
 			in.skipped[skipConflict]++
 		}
 	}
@@ -92,9 +116,13 @@ func (in *Ingest) move(s *segment, p *process.Process) {
 // Collect hands over every process. Before, the table was swept, and all events were handled that had been written by then.
 func (in *Ingest) Collect(sink emit.Sink) {
 	in.report()
+	in.asked = 0
 	now := time.Now().UnixNano()
 	for _, r := range in.resources {
 		r.Bound(now)
+		if !r.known {
+			r.Seen = r.seen()
+		}
 		r.Advance(r.key.process.Dead())
 		r.series.Deliver(&r.Life, sink, &in.scratch)
 		r.known = true

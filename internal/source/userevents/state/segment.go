@@ -19,6 +19,7 @@ type segment struct {
 	process  *process.Process // the first one that wrote it
 	resource *resource
 	start    int64 // UNIX nanoseconds
+	old      bool  // an earlier run of the collector may have delivered some of it
 	charged  int   // against the limits on series
 	foreign  int32 // the last thread of another process that wrote it
 
@@ -57,6 +58,10 @@ func (s *segment) put(number uint32, x *series) {
 	s.sparse[number] = x
 }
 
+// maxAsked bounds how often the kernel is asked, from one collection to the next, whose a thread is that writes to another
+// process's segment: that takes some 20 us, so that all together take as many milliseconds.
+const maxAsked = 1000
+
 // admit takes up a segment that was not known.
 func (in *Ingest) admit(id uint64, e *event.Event, b []byte) (*segment, reason, bool) {
 	p := in.table.Of(e.TID)
@@ -79,11 +84,14 @@ func (in *Ingest) admit(id uint64, e *event.Event, b []byte) (*segment, reason, 
 	if err != nil {
 		return nil, skipResource, false
 	}
-	if p = in.table.Resolve(e.TID); p == nil {
-		return nil, skipProcessLimit, false
-	}
 	s := &segment{id: id, process: p, start: int64(start), charged: layout.Charge(record), ids: map[string]struct{}{}}
 	if s.charged > in.room(s) {
+		return nil, skipLimit, false
+	}
+	if s.process = in.table.Resolve(e.TID); s.process == nil {
+		return nil, skipProcessLimit, false
+	}
+	if p = s.process; s.charged > in.room(s) {
 		return nil, skipLimit, false
 	}
 	key := resourceKey{process: p, id: described.ID}
@@ -105,10 +113,11 @@ func (in *Ingest) belongs(s *segment, p *process.Process, tid int32) (skip reaso
 	case s.process.Unknown:
 		in.move(s, p) // now it is known, or known to live
 		return 0, true
-	case s.process.Dead(), tid == s.foreign:
+	case s.process.Dead(), tid == s.foreign, in.asked >= maxAsked:
 		return skipForeign, false
 	}
 	// The thread's id may have been another's.
+	in.asked++
 	if in.table.Resolve(tid) == s.process {
 		return 0, true
 	}
@@ -116,8 +125,8 @@ func (in *Ingest) belongs(s *segment, p *process.Process, tid int32) (skip reaso
 	return skipForeign, false
 }
 
-// addSeries takes up a series that the segment did not have.
-func (in *Ingest) addSeries(s *segment, number uint32, record []byte) (*series, reason, bool) {
+// addSeries takes up a series that the segment did not have, with the number of the update that brings it.
+func (in *Ingest) addSeries(s *segment, number uint32, record []byte, update uint64) (*series, reason, bool) {
 	if number >= userevent.MaxSeries {
 		return nil, skipNumber, false
 	}
@@ -132,8 +141,11 @@ func (in *Ingest) addSeries(s *segment, number uint32, record []byte) (*series, 
 	if _, twice := s.ids[parsed.ID]; twice {
 		return nil, skipDuplicate, false
 	}
-	x := &series{of: parsed, kind: parsed.Instrument.Kind, record: bytes.Clone(record)}
-	if !s.resource.series.Add(parsed, part{x, s}) {
+	x := &series{kind: parsed.Instrument.Kind, record: bytes.Clone(record)}
+	if s.old && update > 1 {
+		x.lowest = unheard
+	}
+	if !s.resource.add(parsed, part{x, s}) {
 		return nil, skipConflict, false
 	}
 	s.series = append(s.series, x)

@@ -1,20 +1,16 @@
-package process
+package emit
 
-import (
-	"time"
+import "time"
 
-	"github.com/hotpath-metrics/hotpath/internal/emit"
-)
-
-// Life brings an emit.Process through its states. A source calls, for each of its processes,
+// Life brings a [Process] through its states. A source calls, for each of its processes,
 //
 //	Collect:  l.Advance(dead), then l.Begin(sink) before each value
 //	Commit:   l.Commit(), and forgets those that are over
 //
-// A dead process is [emit.Final] until a Commit, then [emit.Gone] until the next, then over. Gone
+// A dead process is [Final] until a Commit, then [Gone] until the next, then over. Gone
 // processes name each series once more, with whatever value.
 type Life struct {
-	emit.Process
+	Process
 
 	begun  bool // by the sink, in this collection
 	ended  bool // nothing is left but to tell its end
@@ -25,11 +21,11 @@ type Life struct {
 func (l *Life) Advance(dead bool) {
 	switch {
 	case l.ended:
-		l.State = emit.Gone
+		l.State = Gone
 	case dead:
-		l.State = emit.Final
+		l.State = Final
 	default:
-		l.State = emit.Live
+		l.State = Live
 	}
 	l.begun = false
 	l.handed = true
@@ -46,7 +42,7 @@ func (l *Life) End() { l.ended = true }
 func (l *Life) Ended() bool { return l.ended }
 
 // Begin names the process to the sink, once a collection.
-func (l *Life) Begin(sink emit.Sink) {
+func (l *Life) Begin(sink Sink) {
 	if !l.begun {
 		l.begun = true
 		sink.Process(&l.Process)
@@ -59,8 +55,8 @@ func (l *Life) Commit() (over bool) {
 		return false // it came after the collection
 	}
 	l.handed = false
-	l.ended = l.ended || l.State == emit.Final
-	return l.State == emit.Gone
+	l.ended = l.ended || l.State == Final
+	return l.State == Gone
 }
 
 // Bound takes times back that lie after now, in UNIX nanoseconds, for good: the clock was set back, or a client lies. A start that
