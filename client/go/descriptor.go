@@ -5,7 +5,6 @@ package hotpath
 import (
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -27,29 +26,48 @@ type descriptor struct {
 }
 
 // register opens the file and tells the kernel where the bit is.
-func register(word *atomic.Int32) (*descriptor, error) {
-	low, err := userevent.Open()
+func (u *updates) register() (*descriptor, error) {
+	fd, err := userevent.Open()
 	if err != nil {
 		return nil, err
 	}
-	d, err := newDescriptor(highNumber(low))
+	// First, since others may already find the file under the number that was closed.
+	index, err := u.enlist(fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	d, err := newDescriptor(highNumber(fd))
 	if err != nil {
 		return nil, err
 	}
+	d.index = index
+	return d, nil
+}
+
+// enlist has the kernel know the bit, and returns the event's index. It may know the bit from a descriptor that was closed: then
+// it goes on keeping it. To have it forget for a moment would be a moment in which updates are not written.
+func (u *updates) enlist(fd int) (index uint32, err error) {
 	// The kernel keeps a list of bits for each thread and those it started.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	// The same bit may be known from a descriptor that was closed.
-	err = userevent.Unregister(d.fd, unsafe.Pointer(word), heardBit)
-	if err == nil || errors.Is(err, unix.ENOENT) {
-		word.And(math.MaxInt32)
-		d.index, err = userevent.Register(d.fd, unsafe.Pointer(word), heardBit, 4, 0, userevent.Declaration)
+	// Any bit that it doesn't know gives the index.
+	if index, err = userevent.Register(fd, unsafe.Pointer(&u.probe), heardBit, 4, 0, userevent.Declaration); err != nil {
+		return 0, err
 	}
-	if err != nil {
-		_ = unix.Close(d.fd)
-		return nil, err
+	if err = userevent.Unregister(fd, unsafe.Pointer(&u.probe), heardBit); err != nil {
+		return 0, err
 	}
-	return d, nil
+	word := &u.client.stripes.ready
+	if word.Load() >= 0 { // replace cleared it, maybe
+		if err = userevent.Unregister(fd, unsafe.Pointer(word), heardBit); err != nil && !errors.Is(err, unix.ENOENT) {
+			return 0, err
+		}
+	}
+	if _, err = userevent.Register(fd, unsafe.Pointer(word), heardBit, 4, 0, userevent.Declaration); err != nil && !errors.Is(err, userevent.ErrDeclared) {
+		return 0, err
+	}
+	return index, nil
 }
 
 // newDescriptor takes a descriptor over.
@@ -85,8 +103,8 @@ func (d *descriptor) ours() bool {
 	return errno == 0 && stat.Ino == d.inode && stat.Dev == d.dev
 }
 
-// inherit makes the calling thread one of those for which the kernel knows the bit: it forgets the bit with the last of
-// them. There is nothing to do where it is one already, or can't be made one.
+// inherit makes the calling thread one of those for which the kernel knows the bit, and has it set the bit right: it
+// forgets the bit with the last of them. There is nothing to do where it is one already, or can't be made one.
 func (d *descriptor) inherit(word *atomic.Int32) {
 	_, _ = userevent.Register(d.fd, unsafe.Pointer(word), heardBit, 4, 0, userevent.Declaration)
 }
@@ -103,7 +121,8 @@ func (d *descriptor) write(head *[userevent.IndexSize + userevent.HeaderSize]byt
 		parts[count] = unix.Iovec{Base: (*byte)(unsafe.Pointer(&buckets[0])), Len: uint64(len(buckets) * 8)}
 		count++
 	}
-	_, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(d.fd), uintptr(unsafe.Pointer(&parts)), uintptr(count))
+	// Unlike writev, pwritev fails with pipes and sockets, one of which may have got the number.
+	_, _, errno := unix.RawSyscall6(unix.SYS_PWRITEV, uintptr(d.fd), uintptr(unsafe.Pointer(&parts)), uintptr(count), 0, 0, 0)
 	runtime.KeepAlive(head)
 	runtime.KeepAlive(buckets)
 	return errno

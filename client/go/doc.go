@@ -23,7 +23,7 @@
 // # Handles
 //
 // Handles are small values for any number of goroutines. The same kind, name,
-// unit and attributes give the same series. No call panics, blocks or fails, and
+// unit and attributes give the same series. No call panics or fails, and
 // none of Add, Set and Record allocates: a bad name gives the zero handle, whose
 // measurements are only counted as refused; what can't be published is counted in private memory. [Status] tells.
 //
@@ -41,11 +41,22 @@
 // With HOTPATH_TRANSPORT=user_events (Linux 6.4 or later with CONFIG_USER_EVENTS, and the right to write to
 // /sys/kernel/tracing/user_events_data) a process counts in private memory. While nobody listens, that costs what
 // shared memory does. While a Collector listens, each call also writes an event with the series' running
-// total, by one writev(2): some microseconds, and for a histogram the more the more CPUs the process has used.
-// A total is right after any loss, and after any time without a listener, as soon as its series is updated once more. But
-// what was counted between a process's last event and its end is lost with it, unlike in shared memory.
+// total: by two system calls, some microseconds, and for a histogram the more the more CPUs the process has used.
 //
-// The descriptor has a high number. A program that closes it, as daemons do, gets another, if it may open the file still.
+// What heals: a total is right after any loss, and after any time without a listener, as soon as its series is updated once more.
+// A program that wants to be sure of it, such as before it ends, adds 0 to its counters and sets its gauges again. A series that is
+// never updated while somebody listens is not heard of.
+//
+// What does not: what was counted between a process's last event that was read and its end is lost with it, unlike in shared memory. How
+// often series were folded, and values clamped or refused, is told in shared memory only; here [Status] has the first and the last. A series
+// with more than about 3.7 KB of name, attributes and resource together, 2.7 KB for a histogram, is too long for an event and
+// stays in private memory.
+//
+// Without the right, or the kernel, a process counts in private memory until its end, and [Status] says what is missing: root gives a
+// group the right by chgrp and chmod g+rw on the file, and g+x on its folder.
+//
+// The descriptor has a high number. A program that closes it, as daemons do, gets another, if it may open the file still: calls that find
+// it closed wait for that. If it may not, it is tried again when the next listener comes, and with the next instrument.
 // The kernel knows the process by the threads that made instruments and those that they started: where all of these
 // have ended it tells no more, until the next instrument is made. Instruments in package variables are made in a thread that never ends.
 //

@@ -170,8 +170,19 @@ func (g Gauge) Set(value float64) {
 	*g.direct = value
 }
 
-// set sets NaN, and what somebody may listen to. In Set there is no room for it, or the compiler would not inline it.
+// set sets what somebody may listen to. In Set there is no room for it, or the compiler would not inline it.
+//
+//go:nosplit
 func (c cell) set(value float64) {
+	if c.stripes != nil && value == value && c.stripes.ready.Load() >= 0 {
+		*(*float64)(c.word) = value
+		return
+	}
+	c.setAside(value)
+}
+
+// setAside sets NaN, and while somebody listens.
+func (c cell) setAside(value float64) {
 	if c.stripes == nil {
 		process.refuse()
 		return

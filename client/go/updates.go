@@ -23,8 +23,10 @@ type updates struct {
 	resource   []byte
 	sequences  unsafe.Pointer // a sequence for each word of a stripe, then for each of the shared area
 
-	tooLong   int   // series; under the client's lock, as is
-	closed    error // why there is no descriptor
+	tooLong   int           // series; under the client's lock, as is
+	closed    error         // why there is no descriptor
+	probe     int32         // a bit like that of the client, which nobody looks at
+	misses    atomic.Uint64 // updates that nobody heard
 	failed    atomic.Uint64
 	lastError atomic.Uintptr // as unix.Errno
 }
@@ -43,7 +45,7 @@ func (u *updates) begin(c *client) error {
 	listeners.Lock()
 	listeners.clients = append(listeners.clients, c)
 	listeners.Unlock()
-	d, err := register(&c.stripes.ready)
+	d, err := u.register()
 	if err != nil {
 		return err
 	}
@@ -163,7 +165,9 @@ func (u *updates) write(s *sequence, update *userevent.Update, buckets []uint64)
 	}
 	binary.NativeEndian.PutUint32(head[:], d.index)
 	switch errno := d.write(&head, record, u.resource, buckets); errno {
-	case 0, unix.EBADF: // nobody listens any more
+	case 0:
+	case unix.EBADF: // nobody listens any more
+		u.unheard(d)
 	default:
 		u.failed.Add(1)
 		u.lastError.Store(uintptr(errno))

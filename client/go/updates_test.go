@@ -297,6 +297,24 @@ func TestANumberIsTakenBeforeTheSum(t *testing.T) {
 	}
 }
 
+func TestNoTwoUpdatesHaveTheSameNumber(t *testing.T) {
+	c := writing(t, int(newFileOfEvents(t).Fd()), nil)
+	s := c.updates.ofStripes(c.counter("adds").cell.word)
+	const goroutines, each = 4, 1_000_000
+	var group sync.WaitGroup
+	for range goroutines {
+		group.Go(func() {
+			for range each {
+				c.updates.next(s)
+			}
+		})
+	}
+	group.Wait()
+	if u := c.updates.next(s); u.Number != goroutines*each+1 {
+		t.Errorf("update %d has the number %d", goroutines*each+1, u.Number)
+	}
+}
+
 func TestAStripeThatIsAddedKeepsTheKernelsBit(t *testing.T) {
 	w := newFileOfEvents(t)
 	c := writing(t, int(w.Fd()), nil)

@@ -224,14 +224,12 @@ func TestUserEventsGoOnAfterTheProgramClosedItsDescriptors(t *testing.T) {
 // TestUserEventsAreHeardOfAgainWithTheNextSeries is for threads that end: with the last one that knows of it, the kernel forgets the bit.
 func TestUserEventsAreHeardOfAgainWithTheNextSeries(t *testing.T) {
 	needUserEvents(t)
+	if !alone(t) {
+		return
+	}
 	c := fresh(userEvents)
 	tr := newTracer(t)
-	made := make(chan Counter)
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends
-		made <- c.counter("adds")
-	}()
-	counter := <-made
+	counter := inThreadThatEnds(func() Counter { return c.counter("adds") })
 	counter.Add(1)
 	c.counter("more")
 	tr.listen(true)
