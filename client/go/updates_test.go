@@ -4,6 +4,7 @@ package hotpath
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -330,48 +331,73 @@ func TestAStripeThatIsAddedKeepsTheKernelsBit(t *testing.T) {
 }
 
 func TestOneUpdateAfterLossMakesASeriesExact(t *testing.T) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(pair[0])
-	defer unix.Close(pair[1])
-	c := writing(t, pair[0], nil)
+	w := newFileOfEvents(t)
+	c := writing(t, int(w.Fd()), nil)
 	counter, histogram := c.counter("adds"), c.histogram("values")
-	receive := func(got collector) (n int) {
-		var b [8192]byte
-		for {
-			size, err := unix.Read(pair[1], b[:])
-			if err != nil {
-				return n
-			}
+	got := collector{}
+	receive := func() (n int) {
+		for _, e := range w.events(t) {
+			got.take(e)
 			n++
-			got.take(parseEvent(t, b[userevent.IndexSize:size]))
+		}
+		return n
+	}
+	count := func(n int) {
+		for i := range n {
+			counter.Add(1)
+			histogram.Record(math.Ldexp(1, i%40))
 		}
 	}
 	c.listen(true)
-	got := collector{}
-	for i := range 5000 { // nobody reads: the socket is soon full
-		counter.Add(1)
-		histogram.Record(math.Ldexp(1, i%40))
+	count(1000)
+	if n := receive(); n < 2000 {
+		t.Fatalf("%d events of 2000 updates came", n)
 	}
-	if n := receive(got); n == 0 || n >= 5000 {
-		t.Fatalf("%d events of 10000 came", n)
+	full, err := unix.MemfdCreate("full", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if n := got["adds"].value; n >= 5000 {
-		t.Errorf("the counter is %d already", n)
+	defer unix.Close(full)
+	if _, err := unix.FcntlInt(uintptr(full), unix.F_ADD_SEALS, unix.F_SEAL_GROW); err != nil {
+		t.Fatal(err)
 	}
-	if s := c.status(); !strings.Contains(s, "updates could not be written, the last because of resource temporarily unavailable") {
+	lossy, err := newDescriptor(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := c.updates.descriptor.Swap(lossy)
+	count(4000)
+	if n := receive(); n != 0 {
+		t.Fatalf("%d events came nevertheless", n)
+	}
+	if s := c.status(); !strings.Contains(s, "updates could not be written, the last because of operation not permitted") {
 		t.Errorf("status is %q", s)
 	}
+	c.updates.descriptor.Store(whole)
 	counter.Add(1)
 	histogram.Record(1)
-	receive(got)
+	receive()
 	if n := got["adds"].value; n != 5001 {
 		t.Errorf("the counter is %d, want 5001", n)
 	}
 	if n := got["values"].count(); n != 5001 {
 		t.Errorf("the histogram has %d values, want 5001", n)
+	}
+}
+
+func TestAPipeUnderTheNumberGetsNothing(t *testing.T) {
+	pipe := make([]int, 2)
+	if err := unix.Pipe2(pipe, unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	c := writing(t, pipe[1], nil) // as if it had got there since the client looked
+	counter := c.counter("adds")
+	c.listen(true)
+	counter.Add(1)
+	if n, err := unix.Read(pipe[0], make([]byte, 1)); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("read %d bytes: %v", n, err)
 	}
 }
 
