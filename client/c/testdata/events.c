@@ -309,8 +309,9 @@ static void *replace_descriptor(void *unused)
 
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		syscall(SYS_close_range, 900, ~0U, 0);
-		if (dup2(pipe_ends[1], 1008) < 0)
-			die("dup2");
+		while (dup2(pipe_ends[1], 1008) < 0)
+			if (errno != EBUSY) /* the client is just about to use the number */
+				die("dup2");
 		usleep(50);
 		while ((n = read(pipe_ends[0], bytes, sizeof bytes)) > 0)
 			piped += (unsigned long)n;
