@@ -49,6 +49,13 @@ func BenchmarkCounterAdd(b *testing.B) {
 	}
 }
 
+// BenchmarkPlaces is to cost the same in each: shm, and a memfd.
+func BenchmarkPlaces(b *testing.B) {
+	for name, environment := range map[string]map[string]string{"shm": in(directoryOnTmpfs(b)), "bpf": asMemfd} {
+		b.Run(name, func(b *testing.B) { benchmarkUpdates(b, fresh(environment)) })
+	}
+}
+
 func BenchmarkCounterAddParallel(b *testing.B) {
 	c := NewCounter("bench.counter")
 	b.RunParallel(func(pb *testing.PB) {

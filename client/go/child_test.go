@@ -68,11 +68,23 @@ type child struct {
 
 func start(t *testing.T, name string, environment map[string]string) *child {
 	t.Helper()
+	c := command(name, environment)
+	c.begin(t)
+	return c
+}
+
+// command is a child that has yet to begin.
+func command(name string, environment map[string]string) *child {
 	c := &child{Cmd: exec.Command(os.Args[0], "-test.run=^$")}
 	c.Env = append(os.Environ(), childVariable+"="+name)
 	for k, v := range maps.All(environment) {
 		c.Env = append(c.Env, k+"="+v)
 	}
+	return c
+}
+
+func (c *child) begin(t *testing.T) {
+	t.Helper()
 	var err error
 	if c.in, err = c.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -84,13 +96,15 @@ func start(t *testing.T, name string, environment map[string]string) *child {
 	c.out = bufio.NewScanner(out)
 	c.Stderr = &c.err
 	if err := c.Start(); err != nil {
+		if c.SysProcAttr != nil {
+			t.Skip("needs namespaces, and the right to make them: ", err)
+		}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = c.Process.Kill()
 		_ = c.Wait()
 	})
-	return c
 }
 
 // line is the next line that the child prints.
@@ -132,6 +146,19 @@ func locked(t *testing.T, path string) bool {
 	}
 	defer unix.Close(fd)
 	return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK
+}
+
+// descriptors is how many this process has.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	var entries []os.DirEntry
+	for range 2 { // the first look may start the network poller
+		var err error
+		if entries, err = os.ReadDir("/proc/self/fd"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return len(entries)
 }
 
 func matches(s, expression string) bool { return regexp.MustCompile(expression).MatchString(s) }

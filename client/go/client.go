@@ -3,7 +3,6 @@
 package hotpath
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 )
@@ -27,8 +24,9 @@ type client struct {
 	mu   sync.Mutex // guards all below
 
 	mapping     *mapping // nil where there is no memory at all
-	path        string   // of the published segment
-	unpublished string   // why there is none
+	path        string   // of the published file
+	memfd       bool     // a memfd is published
+	unpublished string   // why there is no file, and no memfd either where that was tried in vain
 	environment error    // what was ignored in it
 	updates     *updates // nil unless they are written as user_events; set before the first series
 
@@ -66,19 +64,22 @@ func (c *client) open() {
 
 	switch transport := c.getenv("HOTPATH_TRANSPORT"); transport {
 	case "", "shm":
-		if c.mapping, c.path, err = publish(c.getenv("HOTPATH_DIR"), resource); err != nil {
+		if err = c.publishFile(resource); err != nil {
 			c.unpublished = err.Error()
+			c.publishMemfd(resource)
 		}
+	case "bpf":
+		c.publishMemfd(resource)
 	case "off":
 		c.unpublished = "HOTPATH_TRANSPORT is off"
 	case "user_events":
 		c.unpublished = "HOTPATH_TRANSPORT is user_events"
 		c.updates = new(updates)
-	case "bpf", "io_uring":
-		c.unpublished = "HOTPATH_TRANSPORT " + transport + " is not available in this version"
+	case "io_uring":
+		c.unpublished = "HOTPATH_TRANSPORT io_uring is not available in this version"
 	default:
 		c.unpublished = fmt.Sprintf("HOTPATH_TRANSPORT %q is unknown", transport)
-		fmt.Fprintf(os.Stderr, "hotpath: %s (want shm, user_events or off); counting goes on in private memory\n", c.unpublished)
+		fmt.Fprintf(os.Stderr, "hotpath: %s (want shm, bpf, user_events or off); counting goes on in private memory\n", c.unpublished)
 	}
 	if c.mapping == nil {
 		if c.mapping, err = newPrivate(); err == nil {
@@ -103,33 +104,36 @@ func (c *client) open() {
 	}
 }
 
-// publish makes a segment in the directory.
-func publish(path string, resource []byte) (*mapping, string, error) {
+// publishFile publishes the segment in the directory.
+func (c *client) publishFile(resource []byte) error {
+	path := c.getenv("HOTPATH_DIR")
 	if path == "" {
 		path = defaultDirectory
 	}
 	d, err := openDirectory(path)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	defer d.close()
-	f, err := newFile(d, roomy(), false)
-	if errors.Is(err, unix.EINVAL) { // no MADV_POPULATE_WRITE before Linux 5.14
-		f, err = newFile(d, small(), true)
-	}
+	m, err := publish(d, resource)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	id := rand.Uint64()
-	name := fmt.Sprintf("%d-%016x", os.Getpid(), id)
-	if err = f.begin(id, resource); err == nil {
-		err = f.link(name)
+	c.mapping, c.path = m, filepath.Join(path, m.name())
+	return nil
+}
+
+// publishMemfd publishes the segment as a memfd, or keeps why not.
+func (c *client) publishMemfd(resource []byte) {
+	m, err := publish(memfd{}, resource)
+	switch {
+	case err == nil:
+		c.mapping, c.memfd = m, true
+	case c.unpublished == "":
+		c.unpublished = err.Error()
+	case c.unpublished != err.Error(): // some limits hold for both
+		c.unpublished += "; " + err.Error()
 	}
-	if err != nil {
-		f.discard()
-		return nil, "", err
-	}
-	return f.mapping, filepath.Join(path, name), nil
 }
 
 // begin writes the header and the resource.

@@ -4,7 +4,6 @@ package hotpath
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -17,12 +16,10 @@ import (
 // heardBit is the bit of stripes.ready that the kernel keeps set while somebody listens: the sign.
 const heardBit = 31
 
-// descriptor is the file that events are written to, and how to know it again.
+// descriptor is the file that events are written to.
 type descriptor struct {
-	fd    int
+	openFile
 	index uint32 // of the event, in this open file
-	dev   uint64
-	inode uint64
 }
 
 // register opens the file and tells the kernel where the bit is.
@@ -37,11 +34,14 @@ func (u *updates) register() (*descriptor, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	d, err := newDescriptor(highNumber(fd))
+	d, err := newDescriptor(fd)
 	if err != nil {
 		return nil, err
 	}
 	d.index = index
+	if err := d.lift(); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -72,35 +72,11 @@ func (u *updates) enlist(fd int) (index uint32, err error) {
 
 // newDescriptor takes a descriptor over.
 func newDescriptor(fd int) (*descriptor, error) {
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		_ = unix.Close(fd)
-		return nil, fmt.Errorf("look at user_events_data: %w", err)
-	}
-	return &descriptor{fd: fd, dev: stat.Dev, inode: stat.Ino}, nil
-}
-
-// highNumber gives a descriptor a number that a program which closes all and opens its own is the last to
-// come by. Much higher ones would cost memory: the kernel's table reaches up to the highest.
-func highNumber(fd int) int {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fd
-	}
-	numbers := int(min(limit.Cur, 4096))
-	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, numbers-numbers/16)
+	f, err := newOpenFile(fd)
 	if err != nil {
-		return fd
+		return nil, err
 	}
-	_ = unix.Close(fd)
-	return high
-}
-
-// ours reports whether the number still stands for the file.
-func (d *descriptor) ours() bool {
-	var stat unix.Stat_t
-	_, _, errno := unix.RawSyscall(unix.SYS_FSTAT, uintptr(d.fd), uintptr(unsafe.Pointer(&stat)), 0)
-	return errno == 0 && stat.Ino == d.inode && stat.Dev == d.dev
+	return &descriptor{openFile: f}, nil
 }
 
 // inherit makes the calling thread one of those for which the kernel knows the bit, and has it set the bit right: it

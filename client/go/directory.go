@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/client/go/segment"
 )
 
 const (
@@ -111,6 +113,43 @@ func (d *directory) admit() error {
 		return fmt.Errorf("%s holds %d files or more", d.path, maxEntries)
 	}
 	return nil
+}
+
+// create makes a file without a name.
+func (d *directory) create() (openFile, error) {
+	fd, err := unix.Openat(d.fd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return openFile{}, fmt.Errorf("create a file in %s: %w", d.path, err)
+	}
+	f, err := newOpenFile(fd)
+	if err != nil {
+		return openFile{}, err
+	}
+	if err := unix.Fchmod(fd, d.mode); err != nil {
+		f.close()
+		return openFile{}, fmt.Errorf("chmod the segment: %w", err)
+	}
+	return f, nil
+}
+
+// show gives the file its name and lets go of the descriptor: the mapping keeps the lock.
+func (d *directory) show(f *file) error {
+	err := unix.Linkat(f.fd, "", d.fd, f.name(), unix.AT_EMPTY_PATH)
+	if err != nil {
+		// The kernel wants CAP_DAC_READ_SEARCH for the above.
+		self := fmt.Sprintf("/proc/self/fd/%d", f.fd)
+		err = unix.Linkat(unix.AT_FDCWD, self, d.fd, f.name(), unix.AT_SYMLINK_FOLLOW)
+	}
+	if err != nil {
+		return fmt.Errorf("link the segment into %s: %w", d.path, err)
+	}
+	f.close()
+	return nil
+}
+
+// name is what the segment is called in a directory.
+func (m *mapping) name() string {
+	return fmt.Sprintf("%d-%016x", *m.word(segment.OffPID), *m.word(segment.OffSegmentID))
 }
 
 // entries counts the directory's entries, up to about the limit.

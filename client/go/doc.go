@@ -33,8 +33,20 @@
 // # Environment
 //
 // HOTPATH_DIR is the directory to publish in (/dev/shm/hotpath). HOTPATH_TRANSPORT
-// is shm (the default), user_events, or off, which counts in private memory. OTEL_SERVICE_NAME and
+// is shm (the default), bpf, user_events, or off, which counts in private memory. OTEL_SERVICE_NAME and
 // OTEL_RESOURCE_ATTRIBUTES describe the process. All are read when the first instrument is made.
+//
+// # bpf
+//
+// With HOTPATH_TRANSPORT=bpf the counts are in a sealed memfd named hotpath, and so they are where shm has no directory that
+// can be written to. It needs nothing from outside of the process, so it works in any container, and costs what shm does. A Collector
+// with the source bpf finds it by itself, by the name that the thread which makes the first instrument gives itself for an instant: "hp@" and an
+// address. No other Collector sees it; [Status] says when that is where the counts are, and why.
+//
+// What was counted survives the process only where a Collector holds the memfd by then: a process that ends before it
+// was found may be lost.
+//
+// The descriptor has a high number and is closed on exec. A program may close it: the mapping is found as well.
 //
 // # user_events
 //

@@ -24,59 +24,60 @@ func (c *client) histogram(name string, o ...Option) Histogram {
 }
 
 func TestTotalsAreExactWhileGOMAXPROCSChanges(t *testing.T) {
-	dir := directoryOnTmpfs(t)
-	c := fresh(in(dir))
-	counter, histogram := c.counter("adds"), c.histogram("values")
-	balance := UpDownCounter{c.series(segment.KindUpDownCounter, "balance", nil)}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	inBothPlaces(t, func(t *testing.T, environment map[string]string) {
+		c := fresh(environment)
+		counter, histogram := c.counter("adds"), c.histogram("values")
+		balance := UpDownCounter{c.series(segment.KindUpDownCounter, "balance", nil)}
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 
-	const goroutines, each = 32, 50_000
-	var group sync.WaitGroup
-	stop := make(chan struct{})
-	for g := range goroutines {
-		group.Go(func() {
-			for i := range each {
-				counter.Add(3)
-				histogram.Record(float64(i % 4))
-				balance.Add(int64(g%2*2 - 1)) // half of them up, half of them down
-				if i%1000 == 0 {
-					runtime.Gosched()
+		const goroutines, each = 32, 50_000
+		var group sync.WaitGroup
+		stop := make(chan struct{})
+		for g := range goroutines {
+			group.Go(func() {
+				for i := range each {
+					counter.Add(3)
+					histogram.Record(float64(i % 4))
+					balance.Add(int64(g%2*2 - 1)) // half of them up, half of them down
+					if i%1000 == 0 {
+						runtime.Gosched()
+					}
+				}
+				if g%2 == 0 {
+					balance.Add(-5)
+				}
+			})
+		}
+		var switcher sync.WaitGroup
+		switcher.Go(func() {
+			for n := 1; ; n = n%13 + 1 {
+				select {
+				case <-stop:
+					return
+				default:
+					runtime.GOMAXPROCS(n)
 				}
 			}
-			if g%2 == 0 {
-				balance.Add(-5)
-			}
 		})
-	}
-	var switcher sync.WaitGroup
-	switcher.Go(func() {
-		for n := 1; ; n = n%13 + 1 {
-			select {
-			case <-stop:
-				return
-			default:
-				runtime.GOMAXPROCS(n)
-			}
+		group.Wait()
+		close(stop)
+		switcher.Wait()
+
+		p := c.read(t)
+		if got := p.series["adds"].words[0]; got != 3*goroutines*each {
+			t.Errorf("counter is %d, want %d", got, 3*goroutines*each)
+		}
+		if got := int64(p.series["balance"].words[0]); got != -5*goroutines/2 {
+			t.Errorf("updowncounter is %d, want %d", got, -5*goroutines/2)
+		}
+		h := p.series["values"]
+		if h.count() != goroutines*each || h.words[segment.HistogramZero] != goroutines*each/4 || h.sum != goroutines*each/4*6 {
+			t.Errorf("histogram has count %d, %d zeros and sum %v", h.count(), h.words[segment.HistogramZero], h.sum)
+		}
+		if p.field(segment.OffStripesUsed) < 2 {
+			t.Error("no P got a stripe")
 		}
 	})
-	group.Wait()
-	close(stop)
-	switcher.Wait()
-
-	p := readOnly(t, dir)
-	if got := p.series["adds"].words[0]; got != 3*goroutines*each {
-		t.Errorf("counter is %d, want %d", got, 3*goroutines*each)
-	}
-	if got := int64(p.series["balance"].words[0]); got != -5*goroutines/2 {
-		t.Errorf("updowncounter is %d, want %d", got, -5*goroutines/2)
-	}
-	h := p.series["values"]
-	if h.count() != goroutines*each || h.words[segment.HistogramZero] != goroutines*each/4 || h.sum != goroutines*each/4*6 {
-		t.Errorf("histogram has count %d, %d zeros and sum %v", h.count(), h.words[segment.HistogramZero], h.sum)
-	}
-	if p.field(segment.OffStripesUsed) < 2 {
-		t.Error("no P got a stripe")
-	}
 }
 
 func TestWithoutAStripePsCountTogether(t *testing.T) {

@@ -120,25 +120,31 @@ func memory() (size, resident uint64) {
 
 // refuse makes a system call fail where one of its arguments has a value.
 func refuse(call, argument, value uint32, with unix.Errno) error {
+	_, err := filter(call, argument, value, unix.SECCOMP_RET_ERRNO|uint32(with), unix.SECCOMP_FILTER_FLAG_TSYNC)
+	return err
+}
+
+// filter has something done about a system call where one of its arguments has a value. The number means what the flags say.
+func filter(call, argument, value, action uint32, flags uintptr) (number int, err error) {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // struct seccomp_data: the number, then, at 16, the arguments
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: call},
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 16 + 8*argument},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: value},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(with)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: action},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	runtime.LockOSThread() // no_new_privs is the thread's until the filter is in all of them
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
+		return 0, err
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	n, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&program)))
 	if errno != 0 {
-		return errno
+		return 0, errno
 	}
-	return nil
+	return int(n), nil
 }
 
 func TestAnUnprivilegedProcessPublishesWhereItMay(t *testing.T) {
@@ -152,7 +158,7 @@ func TestAnUnprivilegedProcessPublishesWhereItMay(t *testing.T) {
 	}{
 		{os.ModeSticky | 0o777, "", "publishes 3 series"},
 		{os.ModeSticky | 0o777, "refuse AT_EMPTY_PATH", "publishes 3 series"},
-		{0o755, "", "permission denied"},
+		{0o755, "", "permission denied); published as a memfd"},
 	} {
 		dir := directoryOnTmpfs(t)
 		if err := os.Chmod(dir, c.mode); err != nil {
@@ -217,47 +223,52 @@ func TestTheLockOutlivesAllDescriptors(t *testing.T) {
 	}
 }
 
-func TestNoDescriptorIsKept(t *testing.T) {
-	count := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(entries)
+func TestADirectoryTakesNoDescriptorAndAMemfdOne(t *testing.T) {
+	counts := func(environment map[string]string) int {
+		before := descriptors(t)
+		fresh(environment).counter("x")
+		return descriptors(t) - before
 	}
-	count() // starts the network poller
-	before := count()
-	fresh(in(directoryOnTmpfs(t))).counter("x")
-	fresh(in("/proc")).counter("x")
-	fresh(in("/nowhere/at/all")).counter("x")
-	if after := count(); after != before {
-		t.Errorf("%d descriptors, %d before", after, before)
+	for _, c := range []struct {
+		dir, transport string
+		want           int
+	}{
+		{directoryOnTmpfs(t), "", 0}, {"/proc", "", 1}, {"/nowhere/at/all", "shm", 1}, {"/nowhere/at/all", "bpf", 1}, {"/nowhere/at/all", "off", 0},
+	} {
+		if n := counts(map[string]string{"HOTPATH_DIR": c.dir, "HOTPATH_TRANSPORT": c.transport}); n != c.want {
+			t.Errorf("%s, %q: %d descriptors, want %d", c.dir, c.transport, n, c.want)
+		}
 	}
 }
 
 func TestLimitsOfTheProcessMakeCountingPrivate(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
-		{"LIMIT_NOFILE", "3", `counts 3 series in private memory.*too many open files`},
-		{"LIMIT_FSIZE", "1000000", `counts 3 series in private memory.*RLIMIT_FSIZE allows 1000000 bytes`},
-		{"LIMIT_AS", "134217728", `counts 3 series in private memory.*cannot allocate memory`},
+		{"LIMIT_NOFILE", "3", `counts 3 series in private memory.*too many open files; create a memfd: too many open files\)`},
+		{"LIMIT_FSIZE", "1000000", `counts 3 series in private memory, [^(]*\(RLIMIT_FSIZE allows 1000000 bytes, [^;)]*\)`},
+		{"LIMIT_AS", "134217728", `counts 3 series in private memory, [^(]*\(map memory: cannot allocate memory\)`},
 		{"LIMIT_AS", "0", `hotpath counts nothing, for want of memory.*; [1-9]\d* measurements were refused`},
 	} {
-		dir := directoryOnTmpfs(t)
-		p := start(t, "under limits", map[string]string{"HOTPATH_DIR": dir, c.name: c.value})
-		if s := p.line(t); !matches(s, c.want) {
-			t.Errorf("%s=%s: status is %q", c.name, c.value, s)
-		}
-		p.end(t)
-		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
-			t.Errorf("%s: %v was left behind", c.name, entries)
+		for _, transport := range []string{"shm", "bpf"} {
+			dir := directoryOnTmpfs(t)
+			p := start(t, "under limits", map[string]string{"HOTPATH_DIR": dir, "HOTPATH_TRANSPORT": transport, c.name: c.value})
+			if transport == "bpf" {
+				c.want = strings.Replace(c.want, ".*too many open files; ", ".*\\(", 1)
+			}
+			if s := p.line(t); !matches(s, c.want) {
+				t.Errorf("%s=%s %s: status is %q", c.name, c.value, transport, s)
+			}
+			p.end(t)
+			if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+				t.Errorf("%s %s: %v was left behind", c.name, transport, entries)
+			}
 		}
 	}
 }
 
 func TestAnUnknownTransportIsToldOnceOnStandardError(t *testing.T) {
 	for transport, want := range map[string]string{
-		"shmem": "hotpath: HOTPATH_TRANSPORT \"shmem\" is unknown (want shm, user_events or off); counting goes on in private memory\n",
-		"off":   "", "bpf": "", "shm": "",
+		"shmem": "hotpath: HOTPATH_TRANSPORT \"shmem\" is unknown (want shm, bpf, user_events or off); counting goes on in private memory\n",
+		"off":   "", "io_uring": "", "bpf": "", "shm": "",
 	} {
 		c := start(t, "under limits", map[string]string{"HOTPATH_DIR": directoryOnTmpfs(t), "HOTPATH_TRANSPORT": transport})
 		s := c.line(t)
@@ -265,56 +276,66 @@ func TestAnUnknownTransportIsToldOnceOnStandardError(t *testing.T) {
 		if c.err.String() != want {
 			t.Errorf("%s: standard error has %q", transport, c.err.String())
 		}
-		if private := strings.Contains(s, "private memory"); private == (transport == "shm") {
+		if private := strings.Contains(s, "private memory"); private == (transport == "shm" || transport == "bpf") {
 			t.Errorf("%s: status is %q", transport, s)
 		}
 	}
 }
 
 func TestLockedMemoryIsNotFilled(t *testing.T) {
-	for _, transport := range []string{"shm", "off"} {
+	for _, transport := range []string{"shm", "bpf", "off"} {
 		dir := directoryOnTmpfs(t)
 		c := start(t, "mlockall", map[string]string{"HOTPATH_DIR": dir, "HOTPATH_TRANSPORT": transport})
 		status, locked := c.line(t), c.line(t)
-		if strings.Contains(status, "hotpath counts") && transport == "shm" {
+		if strings.Contains(status, "hotpath counts") && transport != "off" {
 			t.Skip("needs the right to lock memory: ", status)
 		}
 		var grown int
 		if n, _ := fmt.Sscan(locked, &grown); n != 1 || grown > 32<<20 {
 			t.Errorf("%s: %s bytes more are locked or resident", transport, locked)
 		}
-		if transport == "shm" {
-			if p := readOnly(t, dir); p.blocks > 256<<10 {
-				t.Errorf("the segment takes %d bytes", p.blocks)
-			}
+		var p *published
+		switch transport {
+		case "shm":
+			p = readOnly(t, dir)
+		case "bpf":
+			p = read(t, held(t, c.Process.Pid))
+		}
+		if p != nil && p.blocks > 256<<10 {
+			t.Errorf("%s: the segment takes %d bytes", transport, p.blocks)
 		}
 		c.end(t)
 	}
 }
 
 func TestOldKernelsGetASmallSegmentFilledAtOnce(t *testing.T) {
-	c := start(t, "without MADV_POPULATE_WRITE", in(directoryOnTmpfs(t)))
-	path, status := c.line(t), c.line(t)
-	if path == "" {
-		t.Fatal(status)
-	}
-	p := read(t, path)
-	g := small()
-	if p.field(segment.OffFileSize) != uint64(g.size()) || p.blocks < int64(g.size()) {
-		t.Errorf("the segment has %d bytes, %d of them filled, want %d", p.field(segment.OffFileSize), p.blocks, g.size())
-	}
-	var adds, values uint64
-	for _, v := range p.series {
-		if v.record.Kind == segment.KindCounter {
-			adds += v.words[0]
-		} else {
-			values += v.count()
+	inBothPlaces(t, func(t *testing.T, environment map[string]string) {
+		c := start(t, "without MADV_POPULATE_WRITE", environment)
+		path, status := c.line(t), c.line(t)
+		if !strings.Contains(status, "hotpath publishes") {
+			t.Fatal(status)
 		}
-	}
-	if adds != 40_000 || values != 100 || p.field(segment.OffUnplaced) != 0 {
-		t.Errorf("%d adds and %d values in %d series, %d unplaced", adds, values, len(p.series), p.field(segment.OffUnplaced))
-	}
-	c.end(t)
+		if path == "" {
+			path = held(t, c.Process.Pid)
+		}
+		p := read(t, path)
+		g := small()
+		if p.field(segment.OffFileSize) != uint64(g.size()) || p.blocks < int64(g.size()) {
+			t.Errorf("the segment has %d bytes, %d of them filled, want %d", p.field(segment.OffFileSize), p.blocks, g.size())
+		}
+		var adds, values uint64
+		for _, v := range p.series {
+			if v.record.Kind == segment.KindCounter {
+				adds += v.words[0]
+			} else {
+				values += v.count()
+			}
+		}
+		if adds != 40_000 || values != 100 || p.field(segment.OffUnplaced) != 0 {
+			t.Errorf("%d adds and %d values in %d series, %d unplaced", adds, values, len(p.series), p.field(segment.OffUnplaced))
+		}
+		c.end(t)
+	})
 }
 
 // smallTmpfs mounts a tmpfs of 4 MiB.

@@ -5,25 +5,52 @@ package hotpath
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 
 	"golang.org/x/sys/unix"
 )
 
-// file is a segment on its way into a directory: locked and mapped, and without a name yet.
+// place is where Collectors look for segments.
+type place interface {
+	// create makes an empty file that nobody looks at yet.
+	create() (openFile, error)
+	// show lets Collectors find the finished segment.
+	show(*file) error
+}
+
+// file is a segment on its way to its place: locked and mapped.
 type file struct {
 	*mapping
-	directory *directory
-	fd        int
+	openFile
+}
+
+// publish makes a segment in a place.
+func publish(p place, resource []byte) (*mapping, error) {
+	f, err := newFile(p, roomy(), false)
+	if errors.Is(err, unix.EINVAL) { // no MADV_POPULATE_WRITE before Linux 5.14
+		f, err = newFile(p, small(), true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err = f.begin(rand.Uint64(), resource); err == nil {
+		err = p.show(f)
+	}
+	if err != nil {
+		f.discard()
+		return nil, err
+	}
+	return f.mapping, nil
 }
 
 // newFile makes a file of the geometry. Where memory can't be reserved page by page, the
 // error is [unix.EINVAL], and it has to be filled at once.
-func newFile(d *directory, g geometry, filled bool) (*file, error) {
-	fd, err := unix.Openat(d.fd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+func newFile(p place, g geometry, filled bool) (*file, error) {
+	created, err := p.create()
 	if err != nil {
-		return nil, fmt.Errorf("create a file in %s: %w", d.path, err)
+		return nil, err
 	}
-	f := &file{directory: d, fd: fd}
+	f := &file{openFile: created}
 	if err := f.prepare(g, filled); err != nil {
 		f.discard()
 		return nil, err
@@ -32,9 +59,6 @@ func newFile(d *directory, g geometry, filled bool) (*file, error) {
 }
 
 func (f *file) prepare(g geometry, filled bool) error {
-	if err := unix.Fchmod(f.fd, f.directory.mode); err != nil {
-		return fmt.Errorf("chmod the segment: %w", err)
-	}
 	// Beyond the limit, ftruncate(2) raises SIGXFSZ, which ends a Go program.
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
@@ -74,25 +98,10 @@ func fill(fd, size int) error {
 	}
 }
 
-// link gives the file its name and lets go of the descriptor: the mapping keeps the lock.
-func (f *file) link(name string) error {
-	err := unix.Linkat(f.fd, "", f.directory.fd, name, unix.AT_EMPTY_PATH)
-	if err != nil {
-		// The kernel wants CAP_DAC_READ_SEARCH for the above.
-		self := fmt.Sprintf("/proc/self/fd/%d", f.fd)
-		err = unix.Linkat(unix.AT_FDCWD, self, f.directory.fd, name, unix.AT_SYMLINK_FOLLOW)
-	}
-	if err != nil {
-		return fmt.Errorf("link the segment into %s: %w", f.directory.path, err)
-	}
-	_ = unix.Close(f.fd)
-	return nil
-}
-
-// discard gives back everything of a file that has no name.
+// discard gives back everything of a file that was not shown.
 func (f *file) discard() {
 	if f.mapping != nil {
 		_ = unix.MunmapPtr(f.base, uintptr(f.size()))
 	}
-	_ = unix.Close(f.fd)
+	f.close()
 }

@@ -25,16 +25,21 @@ func (c *client) status() string {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	published := len(c.made) - int(h.load(segment.OffUnplaced))
 	var s strings.Builder
 	switch {
 	case c.mapping == nil:
 		fmt.Fprintf(&s, "hotpath counts nothing, for want of memory (%s)", c.unpublished)
 	case c.updates != nil:
 		c.updates.status(&s)
+	case c.memfd && c.unpublished != "":
+		fmt.Fprintf(&s, "hotpath has %d series but no file for them (%s); published as a memfd for a Collector with the source bpf", published, c.unpublished)
+	case c.memfd:
+		fmt.Fprintf(&s, "hotpath publishes %d series as a memfd for a Collector with the source bpf", published)
 	case c.path == "":
 		fmt.Fprintf(&s, "hotpath counts %d series in private memory, where no Collector sees them (%s)", len(c.made), c.unpublished)
 	default:
-		fmt.Fprintf(&s, "hotpath publishes %d series in %s", len(c.made)-int(h.load(segment.OffUnplaced)), c.path)
+		fmt.Fprintf(&s, "hotpath publishes %d series in %s", published, c.path)
 	}
 	for _, part := range []struct {
 		count uint64

@@ -41,6 +41,13 @@ const (
 	InstanceSize = 16
 )
 
+// MemfdName is the name of a memfd that is a segment, and MemfdSeals are what it has to have been given
+// (linux/fcntl.h): F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_FUTURE_WRITE.
+const (
+	MemfdName  = "hotpath"
+	MemfdSeals = 0x1 | 0x2 | 0x4 | 0x10
+)
+
 // Alignment of every area, in bytes.
 const Alignment = 64
 
