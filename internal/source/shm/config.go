@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
 // Config is the block `shm` of the receiver's configuration.
@@ -82,15 +84,5 @@ func (c Config) mode() (uint32, error) {
 	return uint32(mode), nil
 }
 
-// Limits bound what clients can make the collector hold. Each is positive.
-type Limits struct {
-	// Segments is how many are held open at most, SegmentsPerUID of one owner. A fourth of the process's
-	// descriptors, 64 at most, is left to the rest of the Collector in any case.
-	Segments, SegmentsPerUID int
-	// Series is how many are delivered at most, SeriesPerUID of one owner and SeriesPerSegment of one segment.
-	// A series counts as one more for each full KiB of its catalogue record, and so does a resource.
-	Series, SeriesPerUID, SeriesPerSegment int
-	// SegmentSize is how many bytes of one segment are read in one collection at most, a stripe's
-	// rounded up to whole pages of 4 KiB.
-	SegmentSize int64
-}
+// Limits bound what clients can make the collector hold.
+type Limits = segments.Limits

@@ -10,21 +10,18 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
-
-// fileKey tells files of the machine apart.
-type fileKey struct{ dev, ino uint64 }
-
-func keyOf(st *unix.Stat_t) fileKey { return fileKey{st.Dev, st.Ino} }
 
 // directory is one directory of segments, open, locked and watched. It stays
 // open for as long as a segment from it is held, even if another took its place.
 type directory struct {
 	path         string
 	fd           int
-	key          fileKey
+	key          segments.Key
 	lock         int
-	lockKey      fileKey
+	lockKey      segments.Key
 	watch        *watch
 	lastDelivery time.Time // by an earlier collector; zero if there was none
 	held         int       // segments
@@ -89,7 +86,7 @@ func (d *directory) prepare(cfg Config, made bool, logger *zap.Logger) error {
 	if err := unix.Fstat(d.fd, &st); err != nil {
 		return fmt.Errorf("stat directory %q: %w", d.path, err)
 	}
-	d.key = keyOf(&st)
+	d.key = segments.KeyOf(&st)
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(d.fd, &fs); err != nil {
 		return fmt.Errorf("stat file system of %q: %w", d.path, err)
@@ -173,7 +170,7 @@ func groupID(name string) (int, error) {
 // current says whether the path still leads here.
 func (d *directory) current() bool {
 	var st unix.Stat_t
-	return unix.Lstat(d.path, &st) == nil && keyOf(&st) == d.key
+	return unix.Lstat(d.path, &st) == nil && segments.KeyOf(&st) == d.key
 }
 
 // release gives one held segment back.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
 func stat(t *testing.T, path string) *syscall.Stat_t {
@@ -67,10 +68,10 @@ func TestOptionalSourceStartsWithoutADirectoryAndTakesItLater(t *testing.T) {
 	f.renew()
 	require.NoError(t, os.WriteFile(f.dir, nil, 0o600))
 	f.start()
-	require.Error(t, f.src.Collect(context.Background(), &sink{}))
+	require.Error(t, f.src.Collect(context.Background(), &segmentstest.Sink{}))
 	require.NoError(t, os.Remove(f.dir))
 	assert.Empty(t, f.collect())
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	f.one()
 }
 
@@ -86,7 +87,7 @@ func TestDirectoryThatIsNotOnTmpfsIsWarnedAboutAndUsed(t *testing.T) {
 	f.renew()
 	f.start()
 	assert.Equal(t, 1, f.logs.FilterMessageSnippet("not on tmpfs").Len())
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	f.one()
 }
 
@@ -123,7 +124,7 @@ func TestDirectoryOfThisUserKeepsItsModeUnlessOneIsConfigured(t *testing.T) {
 
 func TestSecondCollectorOnADirectoryStopsWithAClearError(t *testing.T) {
 	f := setUp(t)
-	second := New(f.cfg, f.limits, f.src.logger, newTelemetry())
+	second := New(f.cfg, f.limits, f.src.logger, segmentstest.NewTelemetry())
 	err := second.Start(context.Background(), nil)
 	require.ErrorContains(t, err, f.dir)
 	require.ErrorContains(t, err, "in use by another collector")
@@ -139,7 +140,7 @@ func TestCollectorThatIsRefusedLeavesTheDirectoryAsItIs(t *testing.T) {
 	before := stat(t, f.dir)
 	cfg := f.cfg
 	cfg.Mode, cfg.Group = "2750", "1"
-	require.ErrorContains(t, New(cfg, f.limits, f.src.logger, newTelemetry()).Start(context.Background(), nil), "another collector")
+	require.ErrorContains(t, New(cfg, f.limits, f.src.logger, segmentstest.NewTelemetry()).Start(context.Background(), nil), "another collector")
 	after := stat(t, f.dir)
 	assert.Equal(t, before.Mode, after.Mode)
 	assert.Equal(t, before.Gid, after.Gid)
@@ -156,14 +157,14 @@ func TestSourceThatCannotStartYetWarnsAboutTheDirectoryOnce(t *testing.T) {
 	f.dir = f.cfg.Directory
 	f.cfg.Optional = true
 	f.renew()
-	first := New(f.cfg, f.limits, f.src.logger, newTelemetry())
+	first := New(f.cfg, f.limits, f.src.logger, segmentstest.NewTelemetry())
 	require.NoError(t, first.Start(context.Background(), nil))
 	defer first.Shutdown(context.Background())
 	f.logs.TakeAll()
 
 	f.start()
 	for range 3 {
-		require.ErrorContains(t, f.src.Collect(context.Background(), &sink{}), "another collector")
+		require.ErrorContains(t, f.src.Collect(context.Background(), &segmentstest.Sink{}), "another collector")
 	}
 	assert.Equal(t, 1, f.logs.Len(), "%v", f.logs.All())
 	require.NoError(t, first.Shutdown(context.Background()))
@@ -201,9 +202,9 @@ func TestWhatOthersPutInTheLocksPlaceDoesNotKeepTheCollectorOut(t *testing.T) {
 			st := stat(t, path)
 			assert.EqualValues(t, 0, st.Uid)
 			assert.EqualValues(t, unix.S_IFREG|0o600, st.Mode)
-			f.publish("a", requests(1))
+			f.publish("a", segmentstest.Requests(1))
 			f.one()
-			assert.Empty(t, f.tel.skips())
+			assert.Empty(t, f.tel.Skipped())
 		})
 	}
 }
@@ -220,40 +221,40 @@ func TestLockOnTheDirectoryItselfDoesNotKeepTheCollectorOut(t *testing.T) {
 
 func TestRemovedLockFileIsTakenAgain(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	require.NoError(t, os.Remove(filepath.Join(f.dir, lockName)))
 	f.one()
 	f.src.Commit()
-	require.ErrorContains(t, New(f.cfg, f.limits, f.src.logger, newTelemetry()).Start(context.Background(), nil), "another collector")
+	require.ErrorContains(t, New(f.cfg, f.limits, f.src.logger, segmentstest.NewTelemetry()).Start(context.Background(), nil), "another collector")
 }
 
 func TestCollectorThatLostItsLockToAnotherSaysSoAndDeliversNothing(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	require.NoError(t, os.Remove(filepath.Join(f.dir, lockName)))
-	second := New(f.cfg, f.limits, f.src.logger, newTelemetry())
+	second := New(f.cfg, f.limits, f.src.logger, segmentstest.NewTelemetry())
 	require.NoError(t, second.Start(context.Background(), nil))
 	defer second.Shutdown(context.Background())
 	for range 2 {
-		var s sink
+		var s segmentstest.Sink
 		require.ErrorContains(t, f.src.Collect(context.Background(), &s), "another collector")
-		assert.Empty(t, s.processes)
+		assert.Empty(t, s.Processes)
 	}
 }
 
 func TestRemovedDirectoryIsMadeAgainAndWhatIsHeldIsStillDelivered(t *testing.T) {
 	f := setUp(t)
-	old := f.publish("a", requests(1))
+	old := f.publish("a", segmentstest.Requests(1))
 	f.one()
 	f.src.Commit()
 	require.NoError(t, os.RemoveAll(f.dir))
 	old.Word(segmenttest.StripeWord(0, 1)).Store(5)
-	assert.Equal(t, map[string]uint64{"requests": 5}, f.one().counters)
+	assert.Equal(t, map[string]uint64{"requests": 5}, f.one().Counters)
 	f.src.Commit()
 	assert.EqualValues(t, 0o1777, stat(t, f.dir).Mode&0o7777)
 
-	other := requests(2)
-	other.PID = 43
+	other := segmentstest.Requests(2)
+	other.PID, other.StartTime = 43, 2000
 	f.publish("b", other)
 	assert.Len(t, f.collect(), 2)
 	f.src.Commit()
@@ -262,17 +263,16 @@ func TestRemovedDirectoryIsMadeAgainAndWhatIsHeldIsStillDelivered(t *testing.T) 
 	f.src.Commit()
 	f.collect()
 	f.src.Commit()
-	f.one()
-	assert.EqualValues(t, 43, f.src.processes[0].key.pid)
+	assert.EqualValues(t, 2000, f.one().Start)
 }
 
 func TestMovedDirectoryIsReplacedAndItsDeadAreStillRemoved(t *testing.T) {
 	f := setUp(t)
-	live := f.publish("a", requests(1))
+	live := f.publish("a", segmentstest.Requests(1))
 	f.one()
 	moved := f.dir + ".old"
 	require.NoError(t, os.Rename(f.dir, moved))
-	assert.Equal(t, map[string]uint64{"requests": 0}, f.one().counters)
+	assert.Equal(t, map[string]uint64{"requests": 0}, f.one().Counters)
 	require.DirExists(t, f.dir)
 	live.Die()
 	f.one()
@@ -282,12 +282,12 @@ func TestMovedDirectoryIsReplacedAndItsDeadAreStillRemoved(t *testing.T) {
 
 func TestDirectoryReplacedByAFileIsAnErrorAndWhatIsHeldIsStillDelivered(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	require.NoError(t, os.RemoveAll(f.dir))
 	require.NoError(t, os.WriteFile(f.dir, nil, 0o600))
-	var s sink
+	var s segmentstest.Sink
 	require.ErrorContains(t, f.src.Collect(context.Background(), &s), "not a directory")
-	assert.Len(t, s.processes, 1)
+	assert.Len(t, s.Processes, 1)
 }
 
 func TestUnwatchedDirectoryIsListedAtEachCollection(t *testing.T) {
@@ -297,7 +297,7 @@ func TestUnwatchedDirectoryIsListedAtEachCollection(t *testing.T) {
 	f.src.dir.watch = nil
 	f.src.mu.Unlock()
 	f.src.watching.Wait()
-	live, err := segmenttest.Publish(f.dir, "a", requests(1).Bytes())
+	live, err := segmenttest.Publish(f.dir, "a", segmentstest.Requests(1).Bytes())
 	require.NoError(t, err)
 	defer live.Die()
 	f.one()
@@ -306,10 +306,10 @@ func TestUnwatchedDirectoryIsListedAtEachCollection(t *testing.T) {
 func TestShutdownIsSafeWithoutStartAndTwice(t *testing.T) {
 	f := unstarted(t)
 	require.NoError(t, f.src.Shutdown(context.Background()))
-	require.Error(t, f.src.Collect(context.Background(), &sink{}))
+	require.Error(t, f.src.Collect(context.Background(), &segmentstest.Sink{}))
 	f.src.Commit()
 	f.start()
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	f.one()
 	require.NoError(t, f.src.Shutdown(context.Background()))
 	require.NoError(t, f.src.Shutdown(context.Background()))
@@ -317,10 +317,10 @@ func TestShutdownIsSafeWithoutStartAndTwice(t *testing.T) {
 
 func TestCollectStopsWhenItsContextEnds(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1)).Die()
+	f.publish("a", segmentstest.Requests(1)).Die()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	var s sink
+	var s segmentstest.Sink
 	require.ErrorIs(t, f.src.Collect(ctx, &s), context.Canceled)
 	f.src.Commit()
 	assert.Equal(t, []string{"a"}, f.names(), "what was not handed over was not accepted")

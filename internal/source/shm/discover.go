@@ -2,7 +2,6 @@ package shm
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"go.uber.org/zap"
@@ -11,16 +10,8 @@ import (
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
 
 	"github.com/hotpath-metrics/hotpath/internal/segment"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
-
-// maxRetired is how many segments that ended are remembered, so that copies of them are known.
-const maxRetired = 4096
-
-// segmentKey tells a segment from all others, and not from its copies.
-type segmentKey struct {
-	uid uint32
-	id  uint64
-}
 
 // scan admits every name in the directory.
 func (s *source) scan() {
@@ -58,9 +49,9 @@ func (s *source) admit(name string) {
 		s.forgetName(name)
 		return
 	}
-	if r := s.readers[keyOf(&st)]; r != nil {
-		r.moved(s.dir, name)
-		if r.process != nil { // before that it may turn out to be as bad as it was
+	if seg := s.set.Lookup(segments.KeyOf(&st)); seg != nil {
+		seg.Origin.(*file).moved(s.dir, name)
+		if seg.Attached() { // before that it may turn out to be as bad as it was
 			s.forgetName(name)
 		}
 		return
@@ -80,8 +71,8 @@ func (s *source) admit(name string) {
 		s.skip(name, stampOf(&st), segment.ErrTruncated, false, nil)
 		return
 	}
-	if !known && (len(s.readers) >= s.limits.Segments || s.owners[st.Uid].segments >= s.limits.SegmentsPerUID) {
-		s.skip(name, stampOf(&st), skipLimit, false, nil)
+	if !known && s.set.Full(st.Uid) {
+		s.skip(name, stampOf(&st), segments.ErrLimit, false, nil)
 		return
 	}
 	fd, err := unix.Openat(s.dir.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -89,69 +80,37 @@ func (s *source) admit(name string) {
 		s.forgetName(name)
 		return
 	}
-	if err == nil && reserved(fd) {
-		unix.Close(fd)
-		err = unix.EMFILE
-	}
 	if err != nil {
 		s.skip(name, stampOf(&st), openReason(err), false, err)
 		return
 	}
-	if !s.examine(name, fd, keyOf(&st)) {
+	if !s.examine(name, fd, segments.KeyOf(&st)) {
 		unix.Close(fd)
 	}
 }
 
 // examine takes an open file for a segment, or says why not. It returns whether the descriptor is kept.
-func (s *source) examine(name string, fd int, key fileKey) bool {
+func (s *source) examine(name string, fd int, key segments.Key) bool {
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || keyOf(&st) != key {
+	if err := unix.Fstat(fd, &st); err != nil || segments.KeyOf(&st) != key {
 		return false // replaced since; that is another event
 	}
 	if reason := typeReason(&st); reason != "" {
 		s.skip(name, stampOf(&st), reason, false, nil)
 		return false
 	}
-	live, err := alive(fd) // before any byte is read
+	_, err := s.set.Admit(fd, &st, st.Uid, &file{s, s.dir, name})
 	if err != nil {
-		s.skip(name, stampOf(&st), skipUnreadable, false, err)
-		return false
-	}
-	head := bytesOf(s.buffers.chunk[:layout.HeaderSize/8])
-	n, err := unix.Pread(fd, head, 0)
-	if err != nil {
-		s.skip(name, stampOf(&st), skipUnreadable, false, err)
-		return false
-	}
-	header, err := segment.ParseHeader(head[:n], st.Size)
-	if err == nil {
-		err = s.checkCopy(segmentKey{st.Uid, header.ID}, live)
-	}
-	if err != nil {
-		reason := segment.ReasonOf(err, skipUnreadable)
-		removable := segment.HasMagic(head[:n]) && litter(reason)
+		reason := segment.ReasonOf(err, segments.ErrUnreadable)
+		removable := litter(reason)
 		s.skip(name, stampOf(&st), reason, removable, err)
-		if removable && !live && unlink(s.dir, name, key) == nil {
-			s.forgetName(name)
+		if removable {
+			s.removeDead(name, fd, key)
 		}
 		return false
 	}
-	if len(s.readers) >= s.limits.Segments || s.owners[st.Uid].segments >= s.limits.SegmentsPerUID {
-		s.skip(name, stampOf(&st), skipLimit, false, nil)
-		return false
-	}
-
-	r := &reader{dir: s.dir, name: name, key: key, uid: st.Uid, fd: fd, header: header, dead: !live, late: !live}
-	// The next refresh takes these from a read that follows the probe.
-	r.header.Progress = segment.Progress{}
-	r.catalogue = segment.NewCatalogue(&r.header)
-	copy(r.fixed[:], head)
 	s.dir.held++
 	delete(s.waiting, name) // what is known against it stays until its catalogue was read
-	s.readers[key] = r
-	s.ids[segmentKey{r.uid, header.ID}] = r
-	s.addOwner(r.uid, 1, 0)
-	s.fresh = append(s.fresh, r)
 	return true
 }
 
@@ -166,42 +125,14 @@ func (s *source) reap(name string, st *unix.Stat_t) {
 	}
 	defer unix.Close(fd)
 	var opened unix.Stat_t
-	if unix.Fstat(fd, &opened) != nil || keyOf(&opened) != keyOf(st) {
-		return
+	if unix.Fstat(fd, &opened) == nil && segments.KeyOf(&opened) == segments.KeyOf(st) {
+		s.removeDead(name, fd, segments.KeyOf(st))
 	}
-	if live, err := alive(fd); err == nil && !live && unlink(s.dir, name, keyOf(st)) == nil {
+}
+
+// removeDead unlinks an open file unless its writer lives.
+func (s *source) removeDead(name string, fd int, key segments.Key) {
+	if live, err := segments.Alive(fd); err == nil && !live && unlink(s.dir, name, key) == nil {
 		s.forgetName(name)
 	}
-}
-
-// checkCopy refuses a segment that is a copy of one that is known. A live one takes the place of
-// a dead one that was found with it, in whatever order.
-func (s *source) checkCopy(key segmentKey, live bool) error {
-	known := s.ids[key]
-	if known == nil {
-		if _, ok := s.retired[key]; ok {
-			return fmt.Errorf("%w: segment %#x was delivered before", skipDuplicate, key.id)
-		}
-		return nil
-	}
-	if live && known.late && known.added == 0 && known.fd >= 0 {
-		s.drop(known, fmt.Errorf("%w: of live segment %#x", skipDuplicate, key.id))
-		return nil
-	}
-	return fmt.Errorf("%w: of segment %#x", skipDuplicate, key.id)
-}
-
-// retire remembers the segments that ended last.
-func (s *source) retire(key segmentKey) {
-	if _, ok := s.retired[key]; ok {
-		return
-	}
-	if len(s.retiredOrder) < maxRetired {
-		s.retiredOrder = append(s.retiredOrder, key)
-	} else {
-		delete(s.retired, s.retiredOrder[s.retiredNext])
-		s.retiredOrder[s.retiredNext] = key
-		s.retiredNext = (s.retiredNext + 1) % maxRetired
-	}
-	s.retired[key] = struct{}{}
 }

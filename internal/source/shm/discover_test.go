@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -15,19 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
+
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
 func TestEverythingThatIsNoSegmentIsCountedByReasonOnceAndTheRestGoesOn(t *testing.T) {
 	put := func(offset int, value uint64) []byte {
-		b := requests(1).Bytes()
+		b := segmentstest.Requests(1).Bytes()
 		segmenttest.Put(b, offset, value)
 		return b
 	}
 	outside := filepath.Join(tmpfs(t), "file")
-	require.NoError(t, os.WriteFile(outside, requests(1).Bytes(), 0o600))
+	require.NoError(t, os.WriteFile(outside, segmentstest.Requests(1).Bytes(), 0o600))
 	for name, tt := range map[string]struct {
 		make   func(path string) error
 		reason string
@@ -58,17 +61,17 @@ func TestEverythingThatIsNoSegmentIsCountedByReasonOnceAndTheRestGoesOn(t *testi
 			func(p string) error { return publish(t, p, put(layout.OffSharedOffset, segmenttest.CatalogueOffset)) }, "overlap",
 		},
 		"cyclic catalogue": {func(p string) error {
-			b := requests(1).Bytes()
+			b := segmentstest.Requests(1).Bytes()
 			segmenttest.Put(b, segmenttest.CatalogueOffset, 0)
 			return publish(t, p, b)
 		}, "catalogue"},
 		"unsorted slots": {func(p string) error {
-			s := requests(1)
+			s := segmentstest.Requests(1)
 			s.Records = append(s.Records, segmenttest.Counter(9, "b"), segmenttest.Counter(8, "c"))
 			return publish(t, p, s.Bytes())
 		}, "overlap"},
 		"2^32 series": {func(p string) error {
-			b := requests(1).Bytes()
+			b := segmentstest.Requests(1).Bytes()
 			segmenttest.Put(b, layout.OffCatalogueUsed, 32<<32)
 			return publish(t, p, b)
 		}, "bounds"},
@@ -78,19 +81,19 @@ func TestEverythingThatIsNoSegmentIsCountedByReasonOnceAndTheRestGoesOn(t *testi
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setUp(t)
-			good := requests(2)
+			good := segmentstest.Requests(2)
 			good.PID = 43
 			f.publish("good", good)
 			require.NoError(t, tt.make(filepath.Join(f.dir, "bad")))
 			f.noticed()
 			for range 3 {
-				assert.Equal(t, map[string]uint64{"requests": 0}, f.one().counters)
+				assert.Equal(t, map[string]uint64{"requests": 0}, f.one().Counters)
 				f.src.Commit()
 			}
-			assert.Equal(t, map[string]int64{tt.reason: 1}, f.tel.skips())
+			assert.Equal(t, map[string]int64{tt.reason: 1}, f.tel.Skipped())
 			assert.Equal(t, 1, f.logs.Len(), "%v", f.logs.All())
 			assert.Equal(t, []string{"bad", "good"}, f.names())
-			assert.Len(t, f.src.readers, 1, "no descriptor is spent on it")
+			assert.Equal(t, 1, f.src.set.Len(), "no descriptor is spent on it")
 		})
 	}
 }
@@ -120,7 +123,7 @@ func publish(t *testing.T, path string, b []byte) error {
 
 // giant is a file of which next to nothing exists, and that claims to have a counter at the end of a stripe.
 func giant(t *testing.T, path string, stripe uint64) error {
-	s := requests(1)
+	s := segmentstest.Requests(1)
 	s.Records[1].Slot = stripe/8 - 1
 	b := s.Bytes()
 	segmenttest.Put(b, layout.OffStripeSize, stripe)
@@ -138,7 +141,7 @@ func giant(t *testing.T, path string, stripe uint64) error {
 
 // tiny is a file with as many stripes as there may be, of which next to nothing exists.
 func tiny(t *testing.T, path string) error {
-	b := requests(1).Bytes()
+	b := segmentstest.Requests(1).Bytes()
 	const size = segmenttest.StripesOffset + layout.MaxStripes*segment.PageSize
 	segmenttest.Put(b, layout.OffStripeSize, segment.PageSize)
 	segmenttest.Put(b, layout.OffStripeCount, layout.MaxStripes)
@@ -155,31 +158,16 @@ func tiny(t *testing.T, path string) error {
 	return os.Rename(live.Path, path)
 }
 
-func TestHolesPunchedIntoASegmentLaterMakeItSparse(t *testing.T) {
-	f := setUp(t)
-	s := requests(1)
-	s.StripeCount, s.StripesUsed = 64, 64
-	s.Records[1].Slot = segmenttest.StripeSize/8 - 1
-	live := f.publish("a", s)
-	for range 2 {
-		assert.Equal(t, map[string]uint64{"requests": 0}, f.one().counters)
-	}
-	fd, err := unix.Open(live.Path, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	require.NoError(t, err)
-	defer unix.Close(fd)
-	require.NoError(t, unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE,
-		segmenttest.StripesOffset, 64*segmenttest.StripeSize))
-	f.collect()
-	assert.Equal(t, map[string]int64{"sparse": 1}, f.tel.skips())
-}
-
 func TestGiantCostsNoMemoryAndNoTime(t *testing.T) {
 	f := setUp(t)
 	require.NoError(t, giant(t, filepath.Join(f.dir, "giant"), 1<<40))
 	f.noticed()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	f.collect()
-	assert.Less(t, f.tel.bytes, int64(4096))
-	assert.Less(t, cap(f.src.buffers.arena), 4096)
+	runtime.ReadMemStats(&after)
+	assert.Less(t, f.tel.Bytes, int64(4096))
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
 }
 
 func TestSegmentTruncatedUnderTheReaderIsSkipped(t *testing.T) {
@@ -188,11 +176,11 @@ func TestSegmentTruncatedUnderTheReaderIsSkipped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setUp(t)
-			live := f.publish("a", requests(1))
+			live := f.publish("a", segmentstest.Requests(1))
 			f.one()
 			require.NoError(t, os.Truncate(live.Path, size))
 			f.collect()
-			assert.Equal(t, map[string]int64{"truncated": 1}, f.tel.skips())
+			assert.Equal(t, map[string]int64{"truncated": 1}, f.tel.Skipped())
 			live.Die()
 			f.collect()
 			assert.Empty(t, f.names())
@@ -207,15 +195,15 @@ func TestTwentyThousandBadFilesCostLittleAtEachCollection(t *testing.T) {
 	for i := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(f.dir, fmt.Sprint(i)), []byte("no segment at all"), 0o600))
 	}
-	f.publish("good", requests(1))
+	f.publish("good", segmentstest.Requests(1))
 	f.start()
 	for range 3 {
-		assert.Equal(t, map[string]uint64{"requests": 0}, f.one().counters)
+		assert.Equal(t, map[string]uint64{"requests": 0}, f.one().Counters)
 		f.src.Commit()
 	}
-	assert.Equal(t, map[string]int64{"magic": files}, f.tel.skips())
-	assert.EqualValues(t, files, f.tel.states["skipped"])
-	assert.Len(t, f.src.readers, 1)
+	assert.Equal(t, map[string]int64{"magic": files}, f.tel.Skipped())
+	assert.EqualValues(t, files, f.tel.States["skipped"])
+	assert.Equal(t, 1, f.src.set.Len())
 
 	start := time.Now()
 	f.one()
@@ -224,8 +212,8 @@ func TestTwentyThousandBadFilesCostLittleAtEachCollection(t *testing.T) {
 
 func TestFloodOfNamesThatOverflowsTheQueueIsFoundByAScan(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1))
-	other := requests(2)
+	f.publish("a", segmentstest.Requests(1))
+	other := segmentstest.Requests(2)
 	other.PID = 43
 	f.src.mu.Lock() // the queue is not read meanwhile
 	live, err := segmenttest.Publish(f.dir, ".hidden", other.Bytes())
@@ -245,8 +233,8 @@ func TestBadFileThatBecomesASegmentIsRead(t *testing.T) {
 	f := setUp(t)
 	path := f.write("a", []byte("no segment"))
 	f.collect()
-	require.NoError(t, os.WriteFile(path, counting(requests(1), 4), 0o600))
-	assert.Equal(t, map[string]uint64{"requests": 4}, f.one().counters)
+	require.NoError(t, os.WriteFile(path, counting(segmentstest.Requests(1), 4), 0o600))
+	assert.Equal(t, map[string]uint64{"requests": 4}, f.one().Counters)
 	assert.Empty(t, f.src.skipped)
 }
 
@@ -271,7 +259,7 @@ func TestSegmentsBeyondALimitWaitForRoom(t *testing.T) {
 			f.start()
 			var lives []*segmenttest.Live
 			for i := range 3 {
-				s := requests(uint64(i))
+				s := segmentstest.Requests(uint64(i))
 				s.PID = uint64(100 + i)
 				lives = append(lives, f.publish(fmt.Sprint(i), s))
 			}
@@ -279,7 +267,7 @@ func TestSegmentsBeyondALimitWaitForRoom(t *testing.T) {
 				assert.Len(t, f.collect(), 2)
 				f.src.Commit()
 			}
-			assert.Equal(t, map[string]int64{"limit": 1}, f.tel.skips())
+			assert.Equal(t, map[string]int64{"limit": 1}, f.tel.Skipped())
 			lives[0].Die()
 			for range 2 {
 				f.collect() // Final, then Gone
@@ -287,131 +275,17 @@ func TestSegmentsBeyondALimitWaitForRoom(t *testing.T) {
 			}
 			assert.Len(t, f.collect(), 2)
 			assert.Equal(t, []string{"1", "2"}, f.names())
-			assert.Equal(t, map[string]int64{"limit": 1}, f.tel.skips())
+			assert.Equal(t, map[string]int64{"limit": 1}, f.tel.Skipped())
 		})
 	}
-}
-
-func TestSeriesBeyondALimitAreLeftOut(t *testing.T) {
-	for name, tt := range map[string]struct {
-		limits  func(*Limits)
-		series  int
-		skipped map[string]int64
-		waiting map[string]int64
-	}{
-		"in a segment": {func(l *Limits) { l.SeriesPerSegment = 2 }, 4, map[string]int64{"limit": 2}, map[string]int64{}},
-		"in all":       {func(l *Limits) { l.Series = 2 }, 2, map[string]int64{"limit": 1}, map[string]int64{"limit": 1}},
-		"of a uid":     {func(l *Limits) { l.SeriesPerUID = 4 }, 4, map[string]int64{"limit": 2}, map[string]int64{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := unstarted(t)
-			tt.limits(&f.limits)
-			f.renew()
-			f.start()
-			var lives []*segmenttest.Live
-			for i := range 2 {
-				s := requests(uint64(i))
-				s.PID = uint64(100 + i)
-				s.Records = append(s.Records[:2:2], segmenttest.Counter(2, "b"), segmenttest.Counter(3, "c"))
-				lives = append(lives, f.publish(fmt.Sprint(i), s))
-			}
-			for range 3 {
-				series := 0
-				for _, p := range f.collect() {
-					series += len(p.counters)
-				}
-				assert.Equal(t, tt.series, series)
-				f.src.Commit()
-			}
-			assert.Equal(t, tt.skipped, f.tel.series)
-			assert.Equal(t, tt.waiting, f.tel.skips())
-
-			lives[0].Die()
-			for range 2 {
-				f.collect()
-				f.src.Commit()
-			}
-			assert.NotEmpty(t, f.one().counters, "what waited is delivered when there is room")
-		})
-	}
-}
-
-func TestLongSeriesTakeMoreOfALimit(t *testing.T) {
-	for name, limits := range map[string]func(*Limits){
-		"series":             func(l *Limits) { l.Series = 9 },
-		"series per uid":     func(l *Limits) { l.SeriesPerUID = 9 },
-		"series per segment": func(l *Limits) { l.SeriesPerSegment = 9 },
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := unstarted(t)
-			limits(&f.limits)
-			f.renew()
-			f.start()
-			s := requests(1)
-			s.Records = s.Records[:1:1]
-			for i := range 5 {
-				s.Records = append(s.Records, segmenttest.Counter(uint64(1+i), "long", segmenttest.Int("i", int64(i)),
-					segmenttest.Str("k", strings.Repeat("v", 1000)), segmenttest.Str("l", strings.Repeat("v", 1000))))
-			}
-			live := f.publish("a", s)
-			assert.Len(t, f.one().order, 3, "each counts as two more for its 2 KiB")
-			assert.Equal(t, map[string]int64{"limit": 2}, f.tel.series)
-			f.src.Commit()
-			live.Die()
-			for range 2 {
-				f.collect()
-				f.src.Commit()
-			}
-			assert.Zero(t, f.src.series)
-			assert.Empty(t, f.src.owners)
-		})
-	}
-}
-
-func TestSeriesLeftOutForALimitAreLoggedOnceASegment(t *testing.T) {
-	f := unstarted(t)
-	f.limits.SeriesPerSegment = 1
-	f.renew()
-	f.start()
-	for i := range 2 {
-		s := requests(uint64(i))
-		s.PID = uint64(100 + i)
-		s.Records = append(s.Records, segmenttest.Counter(2, "b"))
-		live := f.publish(fmt.Sprint(i), s)
-		f.collect()
-		live.Add(segmenttest.Counter(3, "c"))
-	}
-	f.collect()
-	assert.Equal(t, map[string]int64{"limit": 4}, f.tel.series)
-	assert.Equal(t, 2, f.logs.Len(), "%v", f.logs.All())
-	for i, entry := range f.logs.All() {
-		assert.Contains(t, entry.Message, "limit")
-		assert.Equal(t, fmt.Sprint(i), entry.ContextMap()["name"])
-	}
-}
-
-func TestSegmentThatWaitsForRoomForSeriesIsLoggedOnce(t *testing.T) {
-	f := unstarted(t)
-	f.limits.Series = 1
-	f.renew()
-	f.start()
-	f.publish("0", requests(0))
-	s := requests(1)
-	s.PID = 43
-	f.publish("1", s)
-	for range 3 {
-		f.one()
-	}
-	assert.Equal(t, map[string]int64{"limit": 1}, f.tel.skips())
-	assert.Equal(t, 1, f.logs.Len(), "%v", f.logs.All())
 }
 
 func TestExhaustedDescriptorsStopNothingElse(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	var old unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
-	other := requests(2)
+	other := segmentstest.Requests(2)
 	other.PID = 43
 	hidden, err := segmenttest.Publish(f.dir, ".hidden", other.Bytes())
 	require.NoError(t, err)
@@ -419,16 +293,16 @@ func TestExhaustedDescriptorsStopNothingElse(t *testing.T) {
 
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}))
 	renamed := os.Rename(hidden.Path, filepath.Join(f.dir, "b"))
-	var s sink
-	require.Eventually(t, func() bool { return f.tel.skips()["fd_limit"] == 1 }, 10*time.Second, time.Millisecond)
+	var s segmentstest.Sink
+	require.Eventually(t, func() bool { return f.tel.Skipped()["fd_limit"] == 1 }, 10*time.Second, time.Millisecond)
 	collected := f.src.Collect(context.Background(), &s)
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
 
 	require.NoError(t, renamed)
 	require.NoError(t, collected)
-	assert.Len(t, s.processes, 1)
+	assert.Len(t, s.Processes, 1)
 	assert.Len(t, f.collect(), 2)
-	assert.Equal(t, map[string]int64{"fd_limit": 1}, f.tel.skips())
+	assert.Equal(t, map[string]int64{"fd_limit": 1}, f.tel.Skipped())
 }
 
 func TestSegmentsLeaveDescriptorsToTheRestOfTheCollector(t *testing.T) {
@@ -437,7 +311,7 @@ func TestSegmentsLeaveDescriptorsToTheRestOfTheCollector(t *testing.T) {
 	const segments = 150
 	var lives []*segmenttest.Live
 	for i := range segments {
-		s := requests(uint64(i))
+		s := segmentstest.Requests(uint64(i))
 		s.PID = uint64(100 + i)
 		lives = append(lives, f.publish(fmt.Sprint(i), s))
 	}
@@ -447,7 +321,7 @@ func TestSegmentsLeaveDescriptorsToTheRestOfTheCollector(t *testing.T) {
 	defer func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old)) }()
 
 	f.start()
-	waiting := f.tel.skips()
+	waiting := f.tel.Skipped()
 	assert.Greater(t, waiting["fd_limit"], int64(segments-96))
 	assert.Less(t, waiting["fd_limit"], int64(segments-30))
 	assert.Greater(t, len(f.collect()), 30)
@@ -472,18 +346,18 @@ func TestSegmentsLeaveDescriptorsToTheRestOfTheCollector(t *testing.T) {
 	}
 	assert.Equal(t, segments, finals, "those that waited are taken as descriptors come back")
 	assert.Empty(t, f.names())
-	assert.Equal(t, waiting, f.tel.skips(), "each is counted once")
+	assert.Equal(t, waiting, f.tel.Skipped(), "each is counted once")
 }
 
 func TestDirectoryThatCannotBeListedIsWarnedAboutOnce(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	var old unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}))
 	f.src.rescan = true
 	for range 3 {
-		assert.NoError(t, f.src.Collect(context.Background(), &sink{}))
+		assert.NoError(t, f.src.Collect(context.Background(), &segmentstest.Sink{}))
 	}
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
 	assert.Equal(t, 1, f.logs.FilterMessageSnippet("Cannot list").Len())
@@ -493,10 +367,10 @@ func TestDirectoryThatCannotBeListedIsWarnedAboutOnce(t *testing.T) {
 
 func TestHiddenNamesAreNotSegments(t *testing.T) {
 	f := setUp(t)
-	require.NoError(t, os.WriteFile(filepath.Join(f.dir, ".a"), requests(1).Bytes(), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(f.dir, ".a"), segmentstest.Requests(1).Bytes(), 0o600))
 	f.restart()
 	assert.Empty(t, f.collect())
-	assert.Empty(t, f.tel.skips())
+	assert.Empty(t, f.tel.Skipped())
 }
 
 func TestParseEventsTakesWholeEventsOnly(t *testing.T) {

@@ -5,15 +5,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/hotpath-metrics/hotpath/internal/emit"
-	processes "github.com/hotpath-metrics/hotpath/internal/process"
+	"github.com/hotpath-metrics/hotpath/internal/process"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
 // maxLockLines bounds how much of /proc/locks is read: any user may add to it.
@@ -22,7 +21,7 @@ const maxLockLines = 1 << 20
 // lockHolders returns which process took the write lock on each wanted file,
 // as far as the kernel shows: it hides processes of other pid namespaces, and may name one
 // that ended while a child of it keeps the lock.
-func lockHolders(wanted map[fileKey]int) {
+func lockHolders(wanted map[segments.Key]int) {
 	f, err := os.Open("/proc/locks")
 	if err != nil {
 		return
@@ -32,7 +31,7 @@ func lockHolders(wanted map[fileKey]int) {
 }
 
 // parseLocks reads lines like "1: FLOCK  ADVISORY  WRITE 1234 00:1b:5678 0 EOF".
-func parseLocks(r io.Reader, wanted map[fileKey]int) {
+func parseLocks(r io.Reader, wanted map[segments.Key]int) {
 	lines := bufio.NewScanner(r)
 	for n := 0; n < maxLockLines && lines.Scan(); n++ {
 		if !bytes.Contains(lines.Bytes(), []byte(" FLOCK ")) {
@@ -51,19 +50,37 @@ func parseLocks(r io.Reader, wanted map[fileKey]int) {
 		if _, err := fmt.Sscanf(fields[5], "%x:%x:%d", &major, &minor, &ino); err != nil {
 			continue
 		}
-		key := fileKey{unix.Mkdev(major, minor), ino}
+		key := segments.Key{Dev: unix.Mkdev(major, minor), Ino: ino}
 		if _, ok := wanted[key]; ok {
 			wanted[key] = pid
 		}
 	}
 }
 
-// identify completes a process's resource with what the kernel knows. pid is from lockHolders, 0 if unknown.
-func identify(client []emit.Attribute, uid uint32, pid int, claimed uint64, instance [16]byte) []emit.Attribute {
-	who := processes.Identity{PID: claimed & math.MaxInt64, UID: uid}
-	var st unix.Stat_t
-	if pid > 0 && unix.Stat(fmt.Sprintf("/proc/%d", pid), &st) == nil && st.Uid == uid {
-		who.PID, who.Executable = uint64(pid), processes.ExecutableName(pid)
+// identify completes what is known of the processes of segments that were just found.
+func identify(fresh []*segments.Segment) {
+	if len(fresh) == 0 {
+		return
 	}
-	return processes.SetMissing(who.Describe(client), "service.instance.id", processes.UUID(instance))
+	holders := map[segments.Key]int{}
+	for _, seg := range fresh {
+		if !seg.Dead() {
+			holders[seg.Key] = 0
+		}
+	}
+	if len(holders) == 0 {
+		return
+	}
+	lockHolders(holders)
+	for _, seg := range fresh {
+		believe(&seg.Who, holders[seg.Key])
+	}
+}
+
+// believe takes the lock's holder for the process, if it belongs to the file's owner. pid is 0 if it is not known.
+func believe(who *process.Identity, pid int) {
+	var st unix.Stat_t
+	if pid > 0 && unix.Stat(fmt.Sprintf("/proc/%d", pid), &st) == nil && st.Uid == who.UID {
+		who.PID, who.Executable = uint64(pid), process.ExecutableName(pid)
+	}
 }

@@ -9,15 +9,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"golang.org/x/sys/unix"
 
-	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
+	"github.com/hotpath-metrics/hotpath/internal/process"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
 func TestParseLocksFindsTheWriterOfAWantedFile(t *testing.T) {
-	wanted := map[fileKey]int{
-		{unix.Mkdev(0, 0x1b), 5678}: 0,
-		{unix.Mkdev(0, 0x1b), 5679}: 0,
-		{unix.Mkdev(8, 1), 77}:      0,
-		{unix.Mkdev(8, 1), 78}:      0,
+	wanted := map[segments.Key]int{
+		{Dev: unix.Mkdev(0, 0x1b), Ino: 5678}: 0,
+		{Dev: unix.Mkdev(0, 0x1b), Ino: 5679}: 0,
+		{Dev: unix.Mkdev(8, 1), Ino: 77}:      0,
+		{Dev: unix.Mkdev(8, 1), Ino: 78}:      0,
 	}
 	parseLocks(strings.NewReader(`1: FLOCK  ADVISORY  WRITE 1234 00:1b:5678 0 EOF
 2: POSIX  ADVISORY  WRITE 99 00:1b:5679 0 EOF
@@ -29,30 +30,26 @@ func TestParseLocksFindsTheWriterOfAWantedFile(t *testing.T) {
 7: FLOCK  ADVISORY  WRITE 5 08:01:79 0 EOF
 nonsense FLOCK
 `), wanted)
-	assert.Equal(t, map[fileKey]int{
-		{unix.Mkdev(0, 0x1b), 5678}: 1234,
-		{unix.Mkdev(0, 0x1b), 5679}: 0,
-		{unix.Mkdev(8, 1), 77}:      0,
-		{unix.Mkdev(8, 1), 78}:      0,
+	assert.Equal(t, map[segments.Key]int{
+		{Dev: unix.Mkdev(0, 0x1b), Ino: 5678}: 1234,
+		{Dev: unix.Mkdev(0, 0x1b), Ino: 5679}: 0,
+		{Dev: unix.Mkdev(8, 1), Ino: 77}:      0,
+		{Dev: unix.Mkdev(8, 1), Ino: 78}:      0,
 	}, wanted)
 }
 
 func TestPidIsBelievedOnlyOfAProcessOfTheFilesOwner(t *testing.T) {
 	pid := os.Getpid()
-	find := func(uid uint32) uint64 {
-		for _, a := range identify(nil, uid, pid, 42, [16]byte{}) {
-			if a.Key == "process.pid" {
-				return a.Bits
-			}
-		}
-		return 0
+	for uid, want := range map[uint32]int{uint32(os.Geteuid()): pid, uint32(os.Geteuid()) + 1: 42} {
+		who := process.Identity{PID: 42, UID: uid}
+		believe(&who, pid)
+		assert.EqualValues(t, want, who.PID)
 	}
-	assert.EqualValues(t, pid, find(uint32(os.Geteuid())))
-	assert.EqualValues(t, 42, find(uint32(os.Geteuid())+1))
 }
 
 func TestExecutableNameIsTheKernels(t *testing.T) {
-	resource := identify(nil, uint32(os.Geteuid()), os.Getpid(), 42, [16]byte{})
+	who := process.Identity{PID: 42, UID: uint32(os.Geteuid())}
+	believe(&who, os.Getpid())
 	exe, _ := os.Executable()
-	assert.Contains(t, resource, segmenttest.Str("process.executable.name", filepath.Base(exe)))
+	assert.Equal(t, filepath.Base(exe), who.Executable)
 }

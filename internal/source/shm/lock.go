@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
 // lockName is the file that a collector holds a lock on. Its modification time is
@@ -38,7 +40,7 @@ func (d *directory) acquire() error {
 			unix.Close(fd)
 			return fmt.Errorf("stat %s/%s: %w", d.path, lockName, err)
 		}
-		d.lock, d.lockKey = fd, keyOf(&st)
+		d.lock, d.lockKey = fd, segments.KeyOf(&st)
 		if !d.locked() { // removed between open and lock
 			unix.Close(fd)
 			d.lock = -1
@@ -115,7 +117,7 @@ func (d *directory) evict(st *unix.Stat_t) error {
 // locked says whether the lock file is still this collector's.
 func (d *directory) locked() bool {
 	var st unix.Stat_t
-	return unix.Fstatat(d.fd, lockName, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && keyOf(&st) == d.lockKey
+	return unix.Fstatat(d.fd, lockName, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && segments.KeyOf(&st) == d.lockKey
 }
 
 // delivered leaves word for a later collector that what was there at t was delivered.

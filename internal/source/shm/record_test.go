@@ -2,140 +2,26 @@ package shm
 
 import (
 	"context"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 
-	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
 var wide = Limits{
 	Segments: 10000, SegmentsPerUID: 10000, Series: 1 << 20, SeriesPerUID: 1 << 20, SeriesPerSegment: 1 << 20,
 	SegmentSize: 64 << 20,
-}
-
-// seen is a process as a sink saw it in one collection. Values are by name and attributes.
-type seen struct {
-	process *emit.Process
-	emit.Process
-	counters   map[string]uint64
-	sums       map[string]int64
-	gauges     map[string]float64
-	histograms map[string]histogram
-	order      []string // names of instruments, one for each series
-}
-
-type histogram struct {
-	sum     float64
-	zero    uint64
-	buckets map[int]uint64
-}
-
-func (p seen) resource(key string) any {
-	for _, a := range p.Resource {
-		if a.Key == key {
-			if a.Type == emit.AttributeString {
-				return a.Str
-			}
-			return a.Bits
-		}
-	}
-	return nil
-}
-
-type sink struct{ processes []seen }
-
-func (s *sink) last() *seen { return &s.processes[len(s.processes)-1] }
-
-func label(se *emit.Series, p *seen) string {
-	p.order = append(p.order, se.Instrument.Name)
-	name := se.Instrument.Name
-	for _, a := range se.Attributes {
-		name += "," + a.Key + "=" + a.Str
-	}
-	return name
-}
-
-func (s *sink) Process(p *emit.Process) {
-	s.processes = append(s.processes, seen{
-		process: p, Process: *p,
-		counters: map[string]uint64{}, sums: map[string]int64{}, gauges: map[string]float64{}, histograms: map[string]histogram{},
-	})
-}
-
-func (s *sink) Counter(se *emit.Series, v uint64) { p := s.last(); p.counters[label(se, p)] = v }
-
-func (s *sink) UpDownCounter(se *emit.Series, v int64) { p := s.last(); p.sums[label(se, p)] = v }
-
-func (s *sink) Gauge(se *emit.Series, v float64) { p := s.last(); p.gauges[label(se, p)] = v }
-
-func (s *sink) Sum(*emit.Series, float64) { panic("segments hold no fractions") }
-
-func (s *sink) Metrics(pmetric.ResourceMetrics) { panic("segments hold no OTLP") }
-
-func (s *sink) Histogram(se *emit.Series, v *emit.HistogramValue) {
-	h := histogram{v.Sum, v.ZeroCount, map[int]uint64{}}
-	for i, n := range v.Buckets {
-		if n != 0 {
-			h.buckets[i] = n
-		}
-	}
-	p := s.last()
-	p.histograms[label(se, p)] = h
-}
-
-type telemetry struct {
-	mu      sync.Mutex
-	states  map[string]int64
-	skipped map[string]int64
-	series  map[string]int64
-	client  map[string]int64
-	bytes   int64
-}
-
-func newTelemetry() *telemetry {
-	return &telemetry{states: map[string]int64{}, skipped: map[string]int64{}, series: map[string]int64{}, client: map[string]int64{}}
-}
-
-func (t *telemetry) add(m map[string]int64, key string, n int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	m[key] += n
-}
-
-func (t *telemetry) Segments(state string, n int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.states[state] = n
-}
-func (t *telemetry) SegmentSkipped(reason string)         { t.add(t.skipped, reason, 1) }
-func (t *telemetry) SeriesSkipped(reason string, n int64) { t.add(t.series, reason, n) }
-func (t *telemetry) ClientRefused(n int64)                { t.add(t.client, "refused", n) }
-func (t *telemetry) ClientFolded(n int64)                 { t.add(t.client, "folded", n) }
-func (t *telemetry) ClientUnplaced(n int64)               { t.add(t.client, "unplaced", n) }
-func (t *telemetry) ClientRejected(n int64)               { t.add(t.client, "rejected", n) }
-func (t *telemetry) BytesRead(n int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.bytes += n
-}
-
-func (t *telemetry) skips() map[string]int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return maps.Clone(t.skipped)
 }
 
 // fixture is a source on a tmpfs directory of its own.
@@ -145,7 +31,7 @@ type fixture struct {
 	cfg    Config
 	limits Limits
 	src    *source
-	tel    *telemetry
+	tel    *segmentstest.Telemetry
 	logs   *observer.ObservedLogs
 }
 
@@ -175,7 +61,7 @@ func setUp(t *testing.T) *fixture {
 
 func (f *fixture) renew() {
 	core, logs := observer.New(zapcore.InfoLevel)
-	f.tel, f.logs = newTelemetry(), logs
+	f.tel, f.logs = segmentstest.NewTelemetry(), logs
 	f.src = New(f.cfg, f.limits, zap.New(core), f.tel).(*source)
 	src := f.src
 	f.Cleanup(func() { _ = src.Shutdown(context.Background()) })
@@ -227,14 +113,8 @@ func (f *fixture) noticed() {
 		if err != nil {
 			return true
 		}
-		known := map[string]bool{}
-		for _, r := range f.src.readers {
-			known[r.name] = true
-		}
 		for _, n := range names {
-			_, isSkipped := f.src.skipped[n.Name()]
-			_, waits := f.src.waiting[n.Name()]
-			if !strings.HasPrefix(n.Name(), ".") && !known[n.Name()] && !isSkipped && !waits {
+			if !strings.HasPrefix(n.Name(), ".") && !f.known(n.Name()) {
 				return false
 			}
 		}
@@ -242,15 +122,25 @@ func (f *fixture) noticed() {
 	}, 10*time.Second, 200*time.Microsecond)
 }
 
-func (f *fixture) collect() []seen {
-	f.Helper()
-	var s sink
-	require.NoError(f, f.src.Collect(context.Background(), &s))
-	// A process that is gone without naming a series ended nothing: sinks only forget it.
-	return slices.DeleteFunc(s.processes, func(p seen) bool { return p.State == emit.Gone && len(p.order) == 0 })
+func (f *fixture) known(name string) bool {
+	_, isSkipped := f.src.skipped[name]
+	_, waits := f.src.waiting[name]
+	var st unix.Stat_t
+	if isSkipped || waits || unix.Lstat(filepath.Join(f.dir, name), &st) != nil {
+		return true
+	}
+	seg := f.src.set.Lookup(segments.KeyOf(&st))
+	return seg != nil && seg.Origin.Name() == name
 }
 
-func (f *fixture) one() seen {
+func (f *fixture) collect() []segmentstest.Process {
+	f.Helper()
+	var s segmentstest.Sink
+	require.NoError(f, f.src.Collect(context.Background(), &s))
+	return s.Told()
+}
+
+func (f *fixture) one() segmentstest.Process {
 	f.Helper()
 	processes := f.collect()
 	require.Len(f, processes, 1)
@@ -268,14 +158,6 @@ func (f *fixture) names() []string {
 		}
 	}
 	return names
-}
-
-// requests is a segment with one counter.
-func requests(id uint64) segmenttest.Segment {
-	return segmenttest.Segment{
-		PID: 42, ID: id, StartTime: 1000, Instance: [16]byte{1},
-		Records: []segmenttest.Record{segmenttest.Resource(segmenttest.Str("service.name", "shop")), segmenttest.Counter(1, "requests")},
-	}
 }
 
 func counting(s segmenttest.Segment, n uint64) []byte {

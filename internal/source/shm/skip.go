@@ -2,26 +2,22 @@ package shm
 
 import (
 	"errors"
-	"fmt"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/internal/segment"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
-// Reasons for which a name in the directory is not read as a segment, beside those of package segment.
+// Reasons for which a name in the directory is not read as a segment, beside those of packages segment and segments.
 const (
-	skipFIFO       segment.Reason = "fifo"
-	skipSymlink    segment.Reason = "symlink"
-	skipSocket     segment.Reason = "socket"
-	skipDirectory  segment.Reason = "directory"
-	skipDevice     segment.Reason = "device"
-	skipHardLink   segment.Reason = "hard_link"
-	skipUnreadable segment.Reason = "unreadable"
-	skipDuplicate  segment.Reason = "duplicate"
-	skipLimit      segment.Reason = "limit"
-	skipFDLimit    segment.Reason = "fd_limit"
+	skipFIFO      segment.Reason = "fifo"
+	skipSymlink   segment.Reason = "symlink"
+	skipSocket    segment.Reason = "socket"
+	skipDirectory segment.Reason = "directory"
+	skipDevice    segment.Reason = "device"
+	skipHardLink  segment.Reason = "hard_link"
 	// skipNotRemovable is against a dead segment that was delivered as a whole and could not be removed.
 	skipNotRemovable segment.Reason = "not_removable"
 )
@@ -35,13 +31,13 @@ const (
 
 // stamp changes when a file does.
 type stamp struct {
-	key    fileKey
+	key    segments.Key
 	ctime  unix.Timespec
 	size   int64
 	blocks int64
 }
 
-func stampOf(st *unix.Stat_t) stamp { return stamp{keyOf(st), st.Ctim, st.Size, st.Blocks} }
+func stampOf(st *unix.Stat_t) stamp { return stamp{segments.KeyOf(st), st.Ctim, st.Size, st.Blocks} }
 
 // skipped is a name that is not worth another look until its file changes.
 type skipped struct {
@@ -58,7 +54,7 @@ func (s *source) skip(name string, st stamp, reason segment.Reason, removable bo
 	} else if known && (old.reason != reason || old.stamp.key != st.key) {
 		s.tel.SegmentSkipped(string(reason))
 	}
-	if reason == skipLimit || reason == skipFDLimit {
+	if reason == segments.ErrLimit || reason == segments.ErrDescriptors {
 		delete(s.skipped, name)
 		if _, waits := s.waiting[name]; waits || len(s.waiting) < maxSkipped {
 			s.waiting[name] = reason
@@ -79,32 +75,15 @@ func (s *source) report(name string, reason segment.Reason, cause error) {
 		zap.String("name", name), zap.String("reason", string(reason)), zap.Error(cause))
 }
 
-// litter says whether a file that began like a segment is of no use to anybody, so that it is
+// litter says whether a file that is not read for this reason began like a segment and is of no use to anybody, so that it is
 // removed when its writer ended. Another version or another configuration of the collector may read the rest.
 func litter(reason segment.Reason) bool {
 	switch reason {
-	case segment.ErrVersion, segment.ErrTooLarge, skipUnreadable:
+	case segment.ErrMagic, segment.ErrVersion, segment.ErrTooLarge,
+		segments.ErrUnreadable, segments.ErrLimit, segments.ErrDescriptors:
 		return false
 	}
 	return true
-}
-
-// disregard reports a segment whose file is not to be read any more, and remembers it if its directory is still in use.
-func (s *source) disregard(r *reader, reason segment.Reason, removable bool, cause error) {
-	var st unix.Stat_t
-	if r.dir == s.dir && unix.Fstat(r.fd, &st) == nil {
-		s.skip(r.name, stampOf(&st), reason, removable, cause)
-	} else {
-		s.report(r.name, reason, cause)
-	}
-}
-
-// remove unlinks a dead segment that was delivered as a whole. One that cannot be removed is remembered: it must
-// not be delivered again, which only a later collector may do.
-func (s *source) remove(r *reader) {
-	if err := unlink(r.dir, r.name, r.key); err != nil {
-		s.disregard(r, skipNotRemovable, true, err)
-	}
 }
 
 // forgetName drops what is remembered of a name.
@@ -130,11 +109,11 @@ func (s *source) recheck() {
 func (s *source) retry() {
 	n := 0
 	for name := range s.waiting {
-		if n++; n > recheckBatch || len(s.readers) >= s.limits.Segments {
+		if n++; n > recheckBatch || s.set.Len() >= s.limits.Segments {
 			return
 		}
 		s.admit(name)
-		if s.waiting[name] == skipFDLimit {
+		if s.waiting[name] == segments.ErrDescriptors {
 			return
 		}
 	}
@@ -167,23 +146,10 @@ func typeReason(st *unix.Stat_t) segment.Reason {
 func openReason(err error) segment.Reason {
 	switch {
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		return skipFDLimit
+		return segments.ErrDescriptors
 	case errors.Is(err, unix.ELOOP):
 		return skipSymlink
 	default:
-		return skipUnreadable
+		return segments.ErrUnreadable
 	}
-}
-
-// unlink removes a name if it is still the given file's, a regular file with one link. The caller
-// knows that it began like a segment; whether this user may remove it the kernel decides.
-func unlink(d *directory, name string, key fileKey) error {
-	var st unix.Stat_t
-	if unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || keyOf(&st) != key || typeReason(&st) != "" {
-		return nil
-	}
-	if err := unix.Unlinkat(d.fd, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove segment: %w", err)
-	}
-	return nil
 }

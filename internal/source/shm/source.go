@@ -1,7 +1,6 @@
 // Package shm reads the segments that clients publish as files in a directory on
-// tmpfs. It finds them (discover.go, watch.go), reads each (reader.go), and merges those of
-// one process (process.go, life.go). Nothing it holds is needed after a restart:
-// what counts is in the files.
+// tmpfs. It finds them (discover.go, watch.go), says whose they are (identity.go), and removes the dead (file.go);
+// package segments reads them. Nothing it holds is needed after a restart: what counts is in the files.
 package shm
 
 import (
@@ -14,14 +13,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
-	"github.com/hotpath-metrics/hotpath/internal/merge"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 	receiver "github.com/hotpath-metrics/hotpath/internal/source"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
 var errStopped = errors.New("shm source is not started")
-
-type owner struct{ segments, series int }
 
 // source implements the interface of package internal/source.
 type source struct {
@@ -35,46 +32,25 @@ type source struct {
 	started  bool
 	dir      *directory // nil while there is none
 
-	readers map[fileKey]*reader // those that are open
-	ids     map[segmentKey]*reader
-	owners  map[uint32]owner
-	series  int
-	fresh   []*reader // in no process yet
-
-	processes []*process // in the order of appearance
-	byKey     map[processKey]*process
-	lates     map[processKey]*process
-
+	set     *segments.Set
 	skipped map[string]skipped
 	waiting map[string]segment.Reason // for room
 	crowded bool                      // some wait that are not remembered
 	rescan  bool
 	// unlisted says that the last try to list the directory failed.
 	unlisted bool
-
-	retired      map[segmentKey]struct{}
-	retiredOrder []segmentKey
-	retiredNext  int
-
-	collected time.Time // when the last collection began; zero after Commit
-	buffers   *buffers
-	scratch   merge.Scratch
 }
 
 // New returns a source that reads nothing until Start.
 func New(cfg Config, limits Limits, logger *zap.Logger, telemetry receiver.Telemetry) receiver.Source {
-	return &source{cfg: cfg, limits: limits, logger: logger, tel: telemetry}
+	return &source{cfg: cfg, limits: limits, logger: logger, tel: telemetry, set: segments.New(limits, logger, telemetry)}
 }
 
 // Start opens, locks and watches the directory, and holds every segment in it.
 func (s *source) Start(context.Context, component.Host) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.readers, s.ids, s.owners = map[fileKey]*reader{}, map[segmentKey]*reader{}, map[uint32]owner{}
-	s.byKey, s.lates = map[processKey]*process{}, map[processKey]*process{}
 	s.skipped, s.waiting = map[string]skipped{}, map[string]segment.Reason{}
-	s.retired = map[segmentKey]struct{}{}
-	s.buffers = newBuffers()
 	if err := s.enter(); err != nil {
 		if !s.cfg.Optional {
 			return err
@@ -156,44 +132,37 @@ func (s *source) Collect(ctx context.Context, sink emit.Sink) error {
 		s.recheck()
 		s.retry()
 	}
-	s.collected = began
-	s.refresh()
-	s.attach()
-	return errors.Join(err, s.deliver(ctx, sink))
+	s.introduce(s.set.Refresh())
+	err = errors.Join(err, s.set.Deliver(ctx, sink, began))
+	s.tel.Segments("skipped", int64(len(s.skipped)+len(s.waiting)+s.set.Waiting()))
+	return err
+}
+
+// introduce tells what the segments themselves do not.
+func (s *source) introduce(fresh []*segments.Segment) {
+	identify(fresh)
+	for _, seg := range fresh {
+		f := seg.Origin.(*file)
+		last := f.dir.lastDelivery
+		seg.Seen = !last.IsZero() && seg.Start() < last.UnixNano()
+		s.forgetName(f.name)
+	}
 }
 
 // Commit removes what will never be needed again.
 func (s *source) Commit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.collected.IsZero() {
-		return
+	if at := s.set.Commit(); !at.IsZero() && s.dir != nil {
+		s.dir.delivered(at)
 	}
-	kept := s.processes[:0]
-	for _, p := range s.processes {
-		if s.commit(p) {
-			s.forget(p)
-		} else {
-			kept = append(kept, p)
-		}
-	}
-	clear(s.processes[len(kept):])
-	s.processes = kept
-	if s.dir != nil {
-		s.dir.delivered(s.collected)
-	}
-	s.collected = time.Time{}
 }
 
 // Shutdown lets go of everything. Segments stay where they are, for the next collector.
 func (s *source) Shutdown(context.Context) error {
 	s.mu.Lock()
 	s.started = false
-	for _, r := range s.readers {
-		r.close()
-	}
-	clear(s.readers)
-	s.processes, s.fresh = nil, nil
+	s.set.Close()
 	if s.dir != nil {
 		s.dir.leave()
 		s.dir = nil

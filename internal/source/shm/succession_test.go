@@ -8,11 +8,12 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
-// successor is a segment of the process of requests(1) after it executed its own binary again.
+// successor is a segment of the process of segmentstest.Requests(1) after it executed its own binary again.
 func successor(start int64) segmenttest.Segment {
-	s := requests(2)
+	s := segmentstest.Requests(2)
 	s.StartTime = start
 	return s
 }
@@ -24,7 +25,7 @@ func TestProcessThatExecutesItselfAgainIsOneSeriesWithAReset(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setUp(t)
-			old := f.publish("a", requests(1))
+			old := f.publish("a", segmentstest.Requests(1))
 			old.Word(segmenttest.StripeWord(0, 1)).Store(4)
 			first := f.one()
 			f.src.Commit()
@@ -35,12 +36,12 @@ func TestProcessThatExecutesItselfAgainIsOneSeriesWithAReset(t *testing.T) {
 			for range 3 { // it is refused twice
 				processes := f.collect()
 				require.Len(t, processes, 2)
-				assert.Same(t, first.process, processes[0].process)
+				assert.Same(t, first.Address, processes[0].Address)
 				assert.Equal(t, emit.Final, processes[0].State)
-				assert.Equal(t, map[string]uint64{"requests": 4}, processes[0].counters)
+				assert.Equal(t, map[string]uint64{"requests": 4}, processes[0].Counters)
 				assert.Equal(t, tt.end, processes[0].Time, "not at the time of the one that lives")
 				assert.Equal(t, emit.Live, processes[1].State)
-				assert.Equal(t, map[string]uint64{"requests": 2}, processes[1].counters)
+				assert.Equal(t, map[string]uint64{"requests": 2}, processes[1].Counters)
 				assert.Equal(t, tt.start, processes[1].Start)
 				assert.Zero(t, processes[1].Time)
 			}
@@ -55,34 +56,7 @@ func TestProcessThatExecutesItselfAgainIsOneSeriesWithAReset(t *testing.T) {
 			assert.Equal(t, emit.Gone, f.one().State)
 			f.src.Commit()
 			assert.Empty(t, f.collect())
-			assert.Empty(t, f.src.processes)
-			assert.Empty(t, f.src.byKey)
-			assert.Empty(t, f.src.owners)
-		})
-	}
-}
-
-func TestSuccessorTakesTheSeriesOverBeforeTheirEndIsTold(t *testing.T) {
-	for name, dies := range map[string]bool{"that lives": false, "that died since": true} {
-		t.Run(name, func(t *testing.T) {
-			f := setUp(t)
-			f.publish("a", requests(1)).Die()
-			assert.Equal(t, emit.Final, f.one().State)
-			f.src.Commit()
-			assert.Equal(t, emit.Gone, f.one().State) // refused
-
-			live := f.publish("b", successor(5000))
-			want := emit.Live
-			if dies {
-				live.Die()
-				want = emit.Final
-			}
-			p := f.one()
-			assert.Equal(t, want, p.State)
-			assert.EqualValues(t, 5000, p.Start)
-			f.src.Commit()
-			assert.Len(t, f.src.processes, 1)
-			assert.Len(t, f.src.owners, 1)
+			assert.Zero(t, f.src.set.Len())
 		})
 	}
 }

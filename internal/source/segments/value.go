@@ -1,4 +1,4 @@
-package shm
+package segments
 
 import (
 	"math"
@@ -10,7 +10,7 @@ import (
 
 // part is where one segment keeps a series.
 type part struct {
-	from *reader
+	from *Segment
 	slot int
 }
 

@@ -1,4 +1,4 @@
-package shm
+package segments
 
 import (
 	"math"
@@ -8,13 +8,15 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
+
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
 // library is a segment of the same process as requests, with one series of every kind.
 func library(id uint64, start int64) segmenttest.Segment {
-	s := requests(id)
+	s := segmentstest.Requests(id)
 	s.StartTime = start
 	s.Records = append(s.Records[:2:2], segmenttest.UpDownCounter(2, "open"), segmenttest.Gauge(1, "depth"),
 		segmenttest.Histogram(8, "latency"), segmenttest.Counter(600, "requests", segmenttest.Str("path", "/")))
@@ -43,11 +45,11 @@ func TestValueOfASeriesIsTheSumOverStripesBelowStripesUsed(t *testing.T) {
 	f.fill(live, 3, 1.5)
 	live.Word(segmenttest.StripeWord(2, 1)).Store(1 << 40) // not in use
 	p := f.one()
-	assert.Equal(t, map[string]uint64{"requests": 6, "requests,path=/": 60}, p.counters)
-	assert.Equal(t, map[string]int64{"open": -6}, p.sums)
-	assert.Equal(t, map[string]float64{"depth": 1.5}, p.gauges)
-	assert.Equal(t, map[string]histogram{"latency": {1.5, 6, map[int]uint64{0: 12, 511: 18}}}, p.histograms)
-	assert.Equal(t, []string{"requests", "requests", "open", "depth", "latency"}, p.order, "grouped by instrument")
+	assert.Equal(t, map[string]uint64{"requests": 6, "requests,path=/": 60}, p.Counters)
+	assert.Equal(t, map[string]int64{"open": -6}, p.Sums)
+	assert.Equal(t, map[string]float64{"depth": 1.5}, p.Gauges)
+	assert.Equal(t, map[string]segmentstest.Histogram{"latency": {Sum: 1.5, Zero: 6, Buckets: map[int]uint64{0: 12, 511: 18}}}, p.Histograms)
+	assert.Equal(t, []string{"requests", "requests", "open", "depth", "latency"}, p.Order, "grouped by instrument")
 }
 
 func TestEqualSeriesOfTheSegmentsOfAProcessAddUpAndTheNewestGaugeWins(t *testing.T) {
@@ -56,49 +58,20 @@ func TestEqualSeriesOfTheSegmentsOfAProcessAddUpAndTheNewestGaugeWins(t *testing
 	f.fill(newer, 3, 1.5)
 	f.fill(older, 5, 2.5)
 	p := f.one()
-	assert.Equal(t, map[string]uint64{"requests": 16, "requests,path=/": 160}, p.counters)
-	assert.Equal(t, map[string]int64{"open": -16}, p.sums)
-	assert.Equal(t, map[string]float64{"depth": 1.5}, p.gauges)
-	assert.Equal(t, map[string]histogram{"latency": {4, 16, map[int]uint64{0: 32, 511: 48}}}, p.histograms)
+	assert.Equal(t, map[string]uint64{"requests": 16, "requests,path=/": 160}, p.Counters)
+	assert.Equal(t, map[string]int64{"open": -16}, p.Sums)
+	assert.Equal(t, map[string]float64{"depth": 1.5}, p.Gauges)
+	assert.Equal(t, map[string]segmentstest.Histogram{"latency": {Sum: 4, Zero: 16, Buckets: map[int]uint64{0: 32, 511: 48}}}, p.Histograms)
 	assert.EqualValues(t, 1000, p.Start)
 
 	newer.Word(segmenttest.SharedWord(1)).Store(layout.GaugeUnset)
-	assert.Equal(t, map[string]float64{"depth": 2.5}, f.one().gauges)
-}
-
-func TestSegmentThatDiesBeforeItsSiblingsKeepsCounting(t *testing.T) {
-	f := setUp(t)
-	a, b := f.publish("a", library(1, 1000)), f.publish("b", library(2, 1000))
-	f.fill(a, 3, 1)
-	f.fill(b, 5, 1)
-	f.one()
-	f.src.Commit()
-	a.Die()
-	for range 3 {
-		p := f.one()
-		assert.Equal(t, emit.Live, p.State)
-		assert.Equal(t, map[string]uint64{"requests": 16, "requests,path=/": 160}, p.counters)
-		f.src.Commit()
-		assert.Equal(t, []string{"b"}, f.names())
-	}
-	b.Word(segmenttest.StripeWord(0, 1)).Add(1)
-	b.Die()
-	p := f.one()
-	assert.Equal(t, emit.Final, p.State)
-	assert.EqualValues(t, 17, p.counters["requests"])
-	f.src.Commit()
-	p = f.one()
-	assert.Equal(t, emit.Gone, p.State)
-	assert.Equal(t, []string{"requests", "requests", "open", "depth", "latency"}, p.order)
-	f.src.Commit()
-	assert.Empty(t, f.collect())
-	assert.Empty(t, f.src.owners)
+	assert.Equal(t, map[string]float64{"depth": 2.5}, f.one().Gauges)
 }
 
 func TestSegmentsMergeOnlyWithEqualPidInstanceAndResource(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1))
-	pid, instance, resource := requests(2), requests(3), requests(4)
+	f.publish("a", segmentstest.Requests(1))
+	pid, instance, resource := segmentstest.Requests(2), segmentstest.Requests(3), segmentstest.Requests(4)
 	pid.PID++
 	instance.Instance[15]++
 	resource.Records = []segmenttest.Record{segmenttest.Resource(), resource.Records[1]}
@@ -110,15 +83,15 @@ func TestSegmentsMergeOnlyWithEqualPidInstanceAndResource(t *testing.T) {
 
 func TestInstrumentThatContradictsAnotherSegmentIsLeftOut(t *testing.T) {
 	f := setUp(t)
-	f.publish("a", requests(1))
+	f.publish("a", segmentstest.Requests(1))
 	f.one()
-	other := requests(2)
+	other := segmentstest.Requests(2)
 	other.Records = []segmenttest.Record{other.Records[0], segmenttest.UpDownCounter(1, "requests"), segmenttest.Counter(2, "b")}
 	f.publish("b", other)
 	p := f.one()
-	assert.Equal(t, map[string]uint64{"requests": 0, "b": 0}, p.counters)
-	assert.Empty(t, p.sums)
-	assert.Equal(t, map[string]int64{"conflict": 1}, f.tel.series)
+	assert.Equal(t, map[string]uint64{"requests": 0, "b": 0}, p.Counters)
+	assert.Empty(t, p.Sums)
+	assert.Equal(t, map[string]int64{"conflict": 1}, f.tel.Series)
 }
 
 func TestCorruptSegmentLeavesItsSiblingsAlone(t *testing.T) {
@@ -127,52 +100,52 @@ func TestCorruptSegmentLeavesItsSiblingsAlone(t *testing.T) {
 	f.fill(a, 3, 1)
 	f.fill(b, 5, 2)
 	f.one()
-	f.src.Commit()
+	f.set.Commit()
 	a.Word(layout.OffStripesUsed).Store(99)
 	p := f.one()
 	assert.Equal(t, emit.Live, p.State)
-	assert.Equal(t, map[string]uint64{"requests": 10, "requests,path=/": 100}, p.counters)
-	assert.Equal(t, map[string]float64{"depth": 2}, p.gauges)
+	assert.Equal(t, map[string]uint64{"requests": 10, "requests,path=/": 100}, p.Counters)
+	assert.Equal(t, map[string]float64{"depth": 2}, p.Gauges)
 }
 
 func TestSeriesAppearAsTheCatalogueGrows(t *testing.T) {
 	f := setUp(t)
-	live := f.publish("a", requests(1))
+	live := f.publish("a", segmentstest.Requests(1))
 	f.one()
 	live.Add(segmenttest.Counter(2, "other"))
 	live.Add(segmenttest.Counter(3, "requests", segmenttest.Str("k", "v")))
 	live.Add(segmenttest.Counter(4, "not a name"))
 	live.Word(segmenttest.StripeWord(0, 2)).Store(8)
 	p := f.one()
-	assert.Equal(t, map[string]uint64{"requests": 0, "requests,k=v": 0, "other": 8}, p.counters)
-	assert.Equal(t, []string{"requests", "requests", "other"}, p.order)
+	assert.Equal(t, map[string]uint64{"requests": 0, "requests,k=v": 0, "other": 8}, p.Counters)
+	assert.Equal(t, []string{"requests", "requests", "other"}, p.Order)
 	f.one()
-	assert.Equal(t, map[string]int64{"name": 1}, f.tel.series)
+	assert.Equal(t, map[string]int64{"name": 1}, f.tel.Series)
 }
 
 func TestClientCountersAreReportedAsIncreasesOnceAccepted(t *testing.T) {
 	f := setUp(t)
-	live := f.publish("a", requests(1))
+	live := f.publish("a", segmentstest.Requests(1))
 	live.Word(layout.OffRefused).Store(5)
 	live.Word(layout.OffFolded).Store(1)
 	live.Word(layout.OffUnplaced).Store(2)
 	live.Word(layout.OffRejected).Store(3)
 	f.one()
-	assert.Empty(t, f.tel.client)
+	assert.Empty(t, f.tel.Client)
 	f.one()
-	f.src.Commit()
+	f.set.Commit()
 	live.Word(layout.OffRefused).Store(7)
 	f.one()
-	f.src.Commit()
+	f.set.Commit()
 	live.Word(layout.OffRefused).Store(1) // a lie
 	f.one()
-	f.src.Commit()
-	assert.Equal(t, map[string]int64{"refused": 7, "folded": 1, "unplaced": 2, "rejected": 3}, f.tel.client)
+	f.set.Commit()
+	assert.Equal(t, map[string]int64{"refused": 7, "folded": 1, "unplaced": 2, "rejected": 3}, f.tel.Client)
 }
 
 func TestResourceIsCompletedFromTheKernel(t *testing.T) {
 	f := setUp(t)
-	s := requests(1)
+	s := segmentstest.Requests(1)
 	s.Instance = [16]byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10}
 	s.Records[0] = segmenttest.Resource(segmenttest.Str("process.executable.name", "liar"), segmenttest.Int("process.pid", 1),
 		segmenttest.Int("process.user.id", 4321))
@@ -188,9 +161,9 @@ func TestResourceIsCompletedFromTheKernel(t *testing.T) {
 
 	s.ID, s.PID = 2, 43
 	s.Records[0] = segmenttest.Resource(segmenttest.Str("service.instance.id", "mine"), segmenttest.Str("service.name", "shop"))
-	f.src.Commit()
+	f.set.Commit()
 	f.publish("b", s).Die()
 	p = f.collect()[1]
-	assert.Equal(t, "mine", p.resource("service.instance.id"))
-	assert.Equal(t, "shop", p.resource("service.name"))
+	assert.Equal(t, "mine", p.Attribute("service.instance.id"))
+	assert.Equal(t, "shop", p.Attribute("service.name"))
 }

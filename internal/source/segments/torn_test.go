@@ -1,4 +1,4 @@
-package shm
+package segments
 
 import (
 	"runtime"
@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
 func TestNoWordIsTornUnderAWriterAtFullSpeed(t *testing.T) {
 	f := setUp(t)
 	const words = 2000
-	s := requests(1)
+	s := segmentstest.Requests(1)
 	s.Records = s.Records[:1]
 	for i := range words {
 		s.Records = append(s.Records, segmenttest.Record{Kind: 2, Slot: uint64(1 + i), Name: name(i)})
@@ -44,7 +45,7 @@ func TestNoWordIsTornUnderAWriterAtFullSpeed(t *testing.T) {
 	var read, torn, changed int
 	last := map[string]uint64{}
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
-		for key, v := range f.one().counters {
+		for key, v := range f.one().Counters {
 			read++
 			if v>>32 != v&0xffffffff {
 				torn++

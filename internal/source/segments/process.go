@@ -1,4 +1,4 @@
-package shm
+package segments
 
 import (
 	"slices"
@@ -7,30 +7,49 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/merge"
+	processes "github.com/hotpath-metrics/hotpath/internal/process"
 )
 
-// processKey is what segments of one process have in common. Only the uid is the
+// processKey is what segments of one process have in common. Only the uid and the scope are the
 // kernel's word: a liar can only merge with itself.
 type processKey struct {
 	uid      uint32
+	scope    uint64
 	pid      uint64
 	instance [layout.InstanceSize]byte
 	resource string
 }
 
+func processKeyOf(seg *Segment) processKey {
+	return processKey{seg.UID, seg.Scope, seg.header.PID, seg.header.Instance, seg.catalogue.ResourceID}
+}
+
 // process is a process with all its segments. Equal series of several segments are one.
 type process struct {
 	emit.Life
-	key     processKey
-	readers []*reader
-	series  merge.Set[part]
+	key      processKey
+	segments []*Segment
+	series   merge.Set[part]
 
 	superseded bool // its series go on in another, of the same key
 	known      bool // to the sink, since an earlier collection
 }
 
+// newProcess makes the process of its first segment, which is still to be added.
+func newProcess(key processKey, seg *Segment) *process {
+	p := &process{key: key}
+	p.Resource = seg.Who.Describe(seg.catalogue.Resource)
+	for _, a := range seg.Attributes {
+		p.Resource = processes.Set(p.Resource, a)
+	}
+	p.Resource = processes.SetMissing(p.Resource, "service.instance.id", processes.UUID(key.instance))
+	p.Owner = seg.UID
+	p.Start = seg.header.StartTime
+	return p
+}
+
 func (p *process) alive() bool {
-	return slices.ContainsFunc(p.readers, func(r *reader) bool { return !r.dead })
+	return slices.ContainsFunc(p.segments, func(seg *Segment) bool { return !seg.dead })
 }
 
 // supersede makes way for a process that began at start. The last values were right at the latest then: at the
@@ -41,33 +60,32 @@ func (p *process) supersede(start int64) {
 }
 
 // add makes a segment part of the process.
-func (p *process) add(r *reader) {
-	r.process = p
-	p.readers = append(p.readers, r)
+func (p *process) add(seg *Segment) {
+	seg.process = p
+	p.segments = append(p.segments, seg)
 	if !p.known { // later, a start must not change
-		p.Start = min(p.Start, r.header.StartTime)
-		last := r.dir.lastDelivery
+		p.Start = min(p.Start, seg.header.StartTime)
 		// Also true of one that the earlier collector had left waiting for room: it kept no list of those.
-		p.Seen = p.Seen || !last.IsZero() && r.header.StartTime < last.UnixNano()
+		p.Seen = p.Seen || seg.Seen
 	}
 }
 
-// extend adds the series of r that are new, and returns how many contradict
+// extend adds the series of a segment that are new, and returns how many contradict
 // an instrument of another segment.
-func (p *process) extend(r *reader) (conflicts int64) {
-	for _, s := range r.catalogue.Series[r.added:] {
-		if p.series.Add(s.Series, part{r, s.Slot}) == nil {
+func (p *process) extend(seg *Segment) (conflicts int64) {
+	for _, s := range seg.catalogue.Series[seg.added:] {
+		if p.series.Add(s.Series, part{seg, s.Slot}) == nil {
 			conflicts++
 		}
 	}
-	r.added = len(r.catalogue.Series)
+	seg.added = len(seg.catalogue.Series)
 	return conflicts
 }
 
 // remove takes a segment out whose values are no good any more.
-func (p *process) remove(r *reader) {
-	p.readers = slices.DeleteFunc(p.readers, func(other *reader) bool { return other == r })
-	p.series.Remove(func(m part) bool { return m.from == r })
+func (p *process) remove(seg *Segment) {
+	p.segments = slices.DeleteFunc(p.segments, func(other *Segment) bool { return other == seg })
+	p.series.Remove(func(m part) bool { return m.from == seg })
 }
 
 // deliver hands over all values of the last snapshots, or names every series of a process that is gone.
