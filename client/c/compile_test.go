@@ -39,12 +39,38 @@ func need(t testing.TB, tool string) string {
 	return path
 }
 
+// programs are kept in a folder for all tests, by the command that made them.
+var programs struct {
+	dir  string
+	made map[string]string
+}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "hotpath-c-")
+	if err != nil {
+		panic(err)
+	}
+	programs.dir, programs.made = dir, map[string]string{}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 func (c compiler) compile(t testing.TB, source string, args ...string) string {
 	t.Helper()
 	need(t, c.command[0])
-	binary := filepath.Join(t.TempDir(), "program")
-	command := append(append(append([]string{}, c.command...), strict...), source, "-o", binary)
-	run(t, append(command, args...)...)
+	command := append(append(append(append([]string{}, c.command...), strict...), source), args...)
+	key := strings.Join(command, " ")
+	if made, ok := programs.made[key]; ok {
+		return made
+	}
+	dir, err := os.MkdirTemp(programs.dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "program")
+	run(t, append(command, "-o", binary)...)
+	programs.made[key] = binary
 	return binary
 }
 

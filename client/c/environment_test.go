@@ -102,6 +102,51 @@ func TestUnderSanitizers(t *testing.T) {
 	}
 }
 
+// What older kernels and sandboxes lack, a seccomp filter takes away.
+func TestMemfdWhereSomethingIsMissing(t *testing.T) {
+	filter := compilers[0].compile(t, "testdata/without.c")
+	program := compilers[0].compile(t, "testdata/exercise.c", "-lm")
+	for what, status := range map[string]string{
+		"memfd":       "counting in private memory: cannot make a memfd: Function not implemented; a seccomp filter may forbid memfd_create, ftruncate, flock or statx",
+		"memfd_right": "counting in private memory: cannot make a memfd: Operation not permitted; a seccomp filter may forbid memfd_create, ftruncate, flock or statx",
+		"files":       "counting in private memory: cannot make a memfd: Function not implemented; a seccomp filter may forbid memfd_create, ftruncate, flock or statx",
+		"memory":      "counting in private memory: cannot reserve memory for a memfd: Operation not permitted",
+		"seals":       "counting in private memory: cannot seal a memfd, which takes Linux 5.1: Invalid argument",
+		"noexec":      "publishing 2 series as a memfd for a Collector with the source bpf",
+		"names":       "publishing 2 series as a memfd for a Collector with the source bpf",
+		"populate":    "publishing 2 series as a memfd for a Collector with the source bpf",
+	} {
+		t.Run(what, func(t *testing.T) {
+			c := startMemfd(t, filter, what, program, "threads", "4", "100000")
+			if c.status != "hotpath: "+status {
+				t.Errorf("status is %q", c.status)
+			}
+			if !strings.HasPrefix(status, "publishing") {
+				if got := memfds(t, c.cmd.Process.Pid); len(got) != 0 {
+					t.Errorf("the process keeps %v", got)
+				}
+				c.finish()
+				return
+			}
+			h := c.memfd()
+			if got := h.read().counters["threads.counter"]; got != 400000 {
+				t.Errorf("counted %d of 400000", got)
+			}
+			var st syscall.Stat_t
+			if err := syscall.Fstat(int(h.file.Fd()), &st); err != nil || (what == "populate") != (st.Blocks*512 >= st.Size) {
+				t.Errorf("%d blocks of %d bytes are reserved, %v", st.Blocks, st.Size, err)
+			}
+			c.finish()
+		})
+	}
+	c := startWith(t, nil, filter, "/dev/shm/none/none", "memfd", program, "api")
+	if want := "hotpath: counting in private memory: cannot open /dev/shm/none/none: No such file or directory; create it or set HOTPATH_DIR; " +
+		"and cannot make a memfd: Function not implemented"; !strings.HasPrefix(c.status, want) {
+		t.Errorf("status is %q", c.status)
+	}
+	c.finish()
+}
+
 // Kernels before 5.14 have no MADV_POPULATE_WRITE; here a seccomp filter takes it away.
 func TestWithoutPopulateWrite(t *testing.T) {
 	filter := compilers[0].compile(t, "testdata/without.c")

@@ -206,7 +206,7 @@ func TestExecutableAndLibrariesAreOneProcess(t *testing.T) {
 	lib := filepath.Join(t.TempDir(), "library")
 	run(t, append(append([]string{"gcc", "-std=c11", "-O2", "-fPIC", "-shared"}, strict...), "testdata/library.c", "-o", lib+"1.so")...)
 	run(t, append(append([]string{"g++", "-x", "c++", "-std=c++17", "-fPIC", "-shared"}, strict...), "testdata/library.cc", "-o", lib+"2.so")...)
-	program := compilers[0].compile(t, "testdata/exercise.c", "-lm", lib+"1.so", "-Wl,--no-as-needed")
+	program := compilers[0].compile(t, "testdata/exercise.c", "-lm", "-Wl,--no-as-needed", lib+"1.so")
 	for _, command := range []string{"libraries", "libraries-unloaded"} {
 		t.Run(command, func(t *testing.T) {
 			dir := directory(t)
@@ -299,17 +299,29 @@ func TestBadSeriesAreRefused(t *testing.T) {
 
 func TestClientsSurviveLimits(t *testing.T) {
 	program := compilers[0].compile(t, "testdata/exercise.c", "-lm")
-	for limit, status := range map[string]string{
-		"files": "Too many open files", "fsize": "ulimit -f", "space": "address space", "mlockall": "publishing 1001 series",
+	for _, how := range []struct{ transport, limit, status string }{
+		{"shm", "files", ": Too many open files; create it or set HOTPATH_DIR; and cannot make a memfd: Too many open files"},
+		{"bpf", "files", "counting in private memory: cannot make a memfd: Too many open files"},
+		{"shm", "fsize", "counting in private memory: the file size limit (ulimit -f)"},
+		{"bpf", "fsize", "counting in private memory: the file size limit (ulimit -f)"},
+		{"shm", "space", "counting in private memory: no address space"},
+		{"bpf", "space", "counting in private memory: no address space"},
+		{"shm", "mlockall", "publishing 1001 series in "},
+		{"bpf", "mlockall", "publishing 1001 series as a memfd"},
 	} {
-		t.Run(limit, func(t *testing.T) {
-			dir := directory(t)
-			c := start(t, program, dir, "limited", limit)
-			if !strings.Contains(c.status, status) {
+		t.Run(how.limit+", "+how.transport, func(t *testing.T) {
+			c := startWith(t, []string{"HOTPATH_TRANSPORT=" + how.transport}, program, directory(t), "limited", how.limit)
+			if !strings.Contains(c.status, how.status) {
 				t.Errorf("status is %q", c.status)
 			}
-			if limit == "mlockall" {
-				if got := c.collect().Total("limited.counter"); got != 1000 {
+			if how.limit == "mlockall" {
+				var got uint64
+				if how.transport == "shm" {
+					got = c.collect().Total("limited.counter")
+				} else {
+					got = c.memfd().read().counters["limited.counter"]
+				}
+				if got != 1000 {
 					t.Errorf("counted %d", got)
 				}
 				locked, err := os.ReadFile("/proc/" + strconv.Itoa(c.cmd.Process.Pid) + "/status")
@@ -347,7 +359,7 @@ func TestClientsSurviveABadEnvironment(t *testing.T) {
 		"long path":         {"HOTPATH_DIR=/" + strings.Repeat("a", 300), "File name too long"},
 		"trailing slash":    {"HOTPATH_DIR=" + filepath.Join(directory(t), "new") + "//", "publishing 2 series in /dev/shm/"},
 		"off":               {"HOTPATH_TRANSPORT=off", "HOTPATH_TRANSPORT=off asks"},
-		"unknown transport": {"HOTPATH_TRANSPORT=carrier-pigeon", "knows HOTPATH_TRANSPORT shm, user_events and off only"},
+		"unknown transport": {"HOTPATH_TRANSPORT=carrier-pigeon", "knows HOTPATH_TRANSPORT shm, bpf, user_events and off only"},
 		"bad resource":      {"OTEL_RESOURCE_ATTRIBUTES=a=b,nonsense", "1 refused, the last: OTEL_RESOURCE_ATTRIBUTES"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,8 +21,13 @@
  * errno or takes the application down: where nothing can be published, the
  * counting goes on in private memory and hotpath_status() says why.
  *
- * Environment: HOTPATH_DIR (default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm,
+ * Environment: HOTPATH_DIR (default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm, bpf,
  * user_events or off), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
+ *
+ * HOTPATH_TRANSPORT=bpf needs no directory: the segment is a sealed memfd, which a collector with the source bpf finds from outside, in
+ * whatever container the process is. Where no file can be made in HOTPATH_DIR, that is what is tried next. To be found at once, the
+ * thread that makes the first series, or a child's first count, renames itself for an instant. The descriptor stays, at a number near 1024; an application
+ * that closes it loses nothing.
  *
  * HOTPATH_TRANSPORT=user_events needs no shared memory, but Linux 6.4 with CONFIG_USER_EVENTS, tracefs at /sys/kernel/tracing, and the
  * right to write to user_events_data there. While a collector listens, every call tells it, by two system calls, what the series has come
@@ -30,6 +35,9 @@
  * what was counted with nobody listening dies with the process. A series whose names, values and resource attributes take more than about
  * 3.9 KB (a histogram's: 2.9 KB) is not sent. The file is opened with the first series and kept, at a number near 1024; where the
  * application closes it, the next update opens it anew, which takes the right once more. Libraries that count this way stay loaded.
+ *
+ * HOTPATH_USDT(provider, name, arguments...) is apart from all that: a place in the code for tracers to attach to (bpftrace, perf, the
+ * Collector's source bpf), which counts nothing by itself.
  *
  * The memory layout is described in docs/segment-format.md, the event of user_events in docs/wire-formats.md.
  */
@@ -51,6 +59,10 @@
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifdef __cplusplus
+#include <type_traits>
+#endif
 
 #define HOTPATH_VERSION "0.1.0"
 
@@ -172,7 +184,8 @@ enum {
 	HOTPATH__OVERFLOW_RECORD = 1536, /* more than the record of an overflow series takes */
 	HOTPATH__NUMBER_SIZE = 8,  /* where updates are sent, the number of a series' last one stands before its record */
 	HOTPATH__TABLE = 65536,    /* places in each hash table */
-	HOTPATH__DIR_ENTRIES = 8192
+	HOTPATH__DIR_ENTRIES = 8192,
+	HOTPATH__HIGH = 1024       /* our descriptors end below this: the kernel's table grows with the highest */
 };
 
 #if HOTPATH_SERIES_LIMIT > 32000
@@ -203,9 +216,9 @@ struct hotpath__ctl {
 union hotpath__ctl_page { struct hotpath__ctl ctl; char page[HOTPATH__PAGE]; };
 
 enum hotpath__where {
-	HOTPATH__W_NOWHERE, HOTPATH__W_SHM, HOTPATH__W_OFF, HOTPATH__W_TRANSPORT, HOTPATH__W_DIRECTORY, HOTPATH__W_CROWDED,
+	HOTPATH__W_NOWHERE, HOTPATH__W_SHM, HOTPATH__W_MEMFD, HOTPATH__W_OFF, HOTPATH__W_TRANSPORT, HOTPATH__W_DIRECTORY, HOTPATH__W_CROWDED,
 	HOTPATH__W_FULL, HOTPATH__W_FILE, HOTPATH__W_LIMIT, HOTPATH__W_MAP, HOTPATH__W_RESERVE, HOTPATH__W_LINK, HOTPATH__W_NOMEM,
-	HOTPATH__W_CLOSED,
+	HOTPATH__W_CLOSED, HOTPATH__W_MEMFD_FILE, HOTPATH__W_MEMFD_RESERVE, HOTPATH__W_SEAL,
 	HOTPATH__W_EVENTS, HOTPATH__W_TRACEFS, HOTPATH__W_UNSUPPORTED, HOTPATH__W_DENIED, HOTPATH__W_OPEN, HOTPATH__W_DECLARED,
 	HOTPATH__W_REGISTER
 };
@@ -223,11 +236,15 @@ struct hotpath__state {
 	uint32_t small_;        /* everything was reserved at the start */
 	uint32_t placed;        /* the mapping is a segment that readers can find */
 	uint32_t detached;      /* what is reserved from now on is private memory */
-	uint32_t transport;     /* HOTPATH__W_SHM, _EVENTS, _OFF or _TRANSPORT */
+	uint32_t transport;     /* HOTPATH__W_SHM, _MEMFD, _EVENTS, _OFF or _TRANSPORT */
 	uint32_t where, error;  /* for hotpath_status */
+	uint32_t no_shm, no_shm_error; /* the same of the directory, where a memfd had to do */
 	uint32_t guarded;       /* 2: a child will find its page wiped */
 	uint32_t broken;        /* there is no memory for any further series */
 	uint64_t pid;           /* of the process that started last */
+	uint64_t accessible;    /* stripes that were in use in this process or an ancestor */
+	uint64_t memfd;         /* descriptor plus 1 */
+	uint64_t memfd_inode, memfd_device;
 	uint64_t file;          /* where events are written: descriptor plus 1, and above it the write index; 0: nowhere */
 	uint32_t attempts;      /* to write without a file */
 	uint32_t registered;    /* by the thread that holds the lock, just now */
@@ -565,8 +582,11 @@ enum { /* linux/fcntl.h, linux/mman.h, linux/stat.h and others: the same numbers
 	HOTPATH__F_DUPFD_CLOEXEC = 1030, HOTPATH__F_GETFL = 3, HOTPATH__LOCK_EX_NB = 6, HOTPATH__RLIMIT_FSIZE = 1, HOTPATH__RLIMIT_NOFILE = 7,
 	HOTPATH__O_WRONLY = 1, HOTPATH__O_NONBLOCK = 04000, HOTPATH__O_APPEND = 02000, HOTPATH__O_ASYNC = 020000, HOTPATH__O_DSYNC = 010000,
 	HOTPATH__PROT_RW = 3, HOTPATH__MAP_SHARED = 1, HOTPATH__MAP_PRIVATE_ANONYMOUS = 0x22, HOTPATH__MAP_FIXED = 0x10,
-	HOTPATH__MAP_NORESERVE = 0x4000, HOTPATH__MADV_DONTFORK = 10, HOTPATH__MADV_WIPEONFORK = 18,
-	HOTPATH__MADV_POPULATE_WRITE = 23,
+	HOTPATH__MAP_NORESERVE = 0x4000, HOTPATH__MADV_DONTFORK = 10, HOTPATH__MADV_NOHUGEPAGE = 15,
+	HOTPATH__MADV_WIPEONFORK = 18, HOTPATH__MADV_POPULATE_WRITE = 23,
+	HOTPATH__MFD_CLOEXEC = 1, HOTPATH__MFD_ALLOW_SEALING = 2, HOTPATH__MFD_NOEXEC_SEAL = 8, HOTPATH__F_ADD_SEALS = 1033,
+	HOTPATH__SEALS = 1 /* SEAL */ | 2 /* SHRINK */ | 4 /* GROW */ | 16 /* FUTURE_WRITE */,
+	HOTPATH__PR_SET_NAME = 15, HOTPATH__PR_GET_NAME = 16, HOTPATH__COMM_SIZE = 16,
 	HOTPATH__FUTEX_WAIT_PRIVATE = 128, HOTPATH__FUTEX_WAKE_PRIVATE = 129,
 	HOTPATH__TMPFS_MAGIC = 0x01021994, HOTPATH__TRACEFS_MAGIC = 0x74726163
 };
@@ -581,7 +601,12 @@ static inline char *hotpath__map(char *at, uint64_t size, int fd)
 	long flags = (at ? HOTPATH__MAP_FIXED : 0) |
 		(fd < 0 ? HOTPATH__MAP_PRIVATE_ANONYMOUS | HOTPATH__MAP_NORESERVE : HOTPATH__MAP_SHARED);
 	long m = hotpath__sys(SYS_mmap, hotpath__address(at), size, 0 /* PROT_NONE */, flags, (int64_t)fd, 0);
-	return hotpath__failed(m) ? NULL : (char *)(uintptr_t)m;
+
+	if (hotpath__failed(m))
+		return NULL;
+	if (fd >= 0) /* a few pages are used of each area */
+		hotpath__sys(SYS_madvise, m, size, HOTPATH__MADV_NOHUGEPAGE, 0, 0, 0);
+	return (char *)(uintptr_t)m;
 }
 
 static inline void hotpath__unmap(char *at, uint64_t size)
@@ -816,6 +841,13 @@ static inline char *hotpath__decimal(char *to, uint64_t n)
 	while (n /= 10);
 	while (i)
 		*to++ = digits[--i];
+	return to;
+}
+
+static inline char *hotpath__hexadecimal(char *to, uint64_t n, int digits)
+{
+	while (digits--)
+		*to++ = "0123456789abcdef"[n >> 4 * digits & 15];
 	return to;
 }
 
@@ -1404,6 +1436,8 @@ static inline long hotpath__open_directory(struct hotpath__state *s)
 	char parent[sizeof s->path];
 	long flags = HOTPATH__O_DIRECTORY | HOTPATH__O_NOFOLLOW | HOTPATH__O_CLOEXEC, fd;
 
+	if (strlen(s->path) == sizeof s->path - 1)
+		return -ENAMETOOLONG;
 	fd = hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(s->path), flags, 0, 0, 0);
 	if (fd != -ENOENT)
 		return fd;
@@ -1450,19 +1484,38 @@ static inline int hotpath__directory_has_room(struct hotpath__state *s, int dir)
 	return 1;
 }
 
+/* ftruncate past RLIMIT_FSIZE would be a deadly SIGXFSZ. */
+static inline int hotpath__may_have_size(struct hotpath__state *s)
+{
+	uint64_t limit[2] = {~UINT64_C(0), 0};
+
+	hotpath__sys(SYS_prlimit64, 0, HOTPATH__RLIMIT_FSIZE, 0, hotpath__address(limit), 0, 0);
+	if (limit[0] >= s->total)
+		return 1;
+	hotpath__refuse_to_publish(s, HOTPATH__W_LIMIT, 0);
+	return 0;
+}
+
+/* Give a new file its final size, and lock it. */
+static inline long hotpath__size(const struct hotpath__state *s, long fd)
+{
+	long err = hotpath__sys(SYS_ftruncate, fd, s->total, 0, 0, 0, 0);
+
+	if (err == 0 && s->small_)
+		err = hotpath__sys(SYS_fallocate, fd, 0, 0, s->total, 0, 0);
+	if (err == 0)
+		err = hotpath__sys(SYS_flock, fd, HOTPATH__LOCK_EX_NB, 0, 0, 0, 0);
+	return err;
+}
+
 /* A nameless file of the final size, locked. */
 static inline long hotpath__new_file(struct hotpath__state *s, int dir)
 {
-	uint64_t limit[2] = {~UINT64_C(0), 0};
 	struct hotpath__statx st;
 	long fd, high, err;
 
-	/* ftruncate past RLIMIT_FSIZE would be a deadly SIGXFSZ. */
-	hotpath__sys(SYS_prlimit64, 0, HOTPATH__RLIMIT_FSIZE, 0, hotpath__address(limit), 0, 0);
-	if (limit[0] < s->total) {
-		hotpath__refuse_to_publish(s, HOTPATH__W_LIMIT, 0);
+	if (!hotpath__may_have_size(s))
 		return -1;
-	}
 	fd = hotpath__sys(SYS_openat, dir, hotpath__address("."), HOTPATH__O_TMPFILE | HOTPATH__O_RDWR | HOTPATH__O_CLOEXEC, 0600, 0, 0);
 	if (fd >= 0 && fd < 3) { /* not where another thread's printf may go */
 		high = hotpath__sys(SYS_fcntl, fd, HOTPATH__F_DUPFD_CLOEXEC, 3, 0, 0, 0);
@@ -1475,11 +1528,7 @@ static inline long hotpath__new_file(struct hotpath__state *s, int dir)
 	}
 	err = hotpath__sys(SYS_fchmod, fd, hotpath__stat(dir, "", &st) && (st.mode & 02000) ? 0640 : 0600, 0, 0, 0, 0);
 	if (err == 0)
-		err = hotpath__sys(SYS_ftruncate, fd, s->total, 0, 0, 0, 0);
-	if (err == 0 && s->small_)
-		err = hotpath__sys(SYS_fallocate, fd, 0, 0, s->total, 0, 0);
-	if (err == 0)
-		err = hotpath__sys(SYS_flock, fd, HOTPATH__LOCK_EX_NB, 0, 0, 0, 0);
+		err = hotpath__size(s, fd);
 	if (err == 0)
 		return fd;
 	hotpath__refuse_to_publish(s, s->small_ ? HOTPATH__W_RESERVE : HOTPATH__W_FILE, err);
@@ -1487,15 +1536,19 @@ static inline long hotpath__new_file(struct hotpath__state *s, int dir)
 	return -1;
 }
 
-static inline long hotpath__link(int fd, int dir, const char *name)
+/* Name the file after the process and the segment. */
+static inline long hotpath__link(struct hotpath__state *s, long fd, long dir, uint64_t id)
 {
-	char proc[40] = "/proc/self/fd/";
-	long err = hotpath__sys(SYS_linkat, fd, hotpath__address(""), dir, hotpath__address(name), HOTPATH__AT_EMPTY_PATH, 0);
+	char proc[40] = "/proc/self/fd/", *end = hotpath__decimal(s->name, (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0));
+	long err;
 
+	*end++ = '-';
+	*hotpath__hexadecimal(end, id, 16) = 0;
+	err = hotpath__sys(SYS_linkat, fd, hotpath__address(""), dir, hotpath__address(s->name), HOTPATH__AT_EMPTY_PATH, 0);
 	if (err == 0 || err == -EEXIST) /* without the privilege: ENOENT */
 		return err;
 	*hotpath__decimal(proc + 14, (uint64_t)fd) = 0;
-	return hotpath__sys(SYS_linkat, HOTPATH__AT_FDCWD, hotpath__address(proc), dir, hotpath__address(name), HOTPATH__AT_SYMLINK_FOLLOW, 0);
+	return hotpath__sys(SYS_linkat, HOTPATH__AT_FDCWD, hotpath__address(proc), dir, hotpath__address(s->name), HOTPATH__AT_SYMLINK_FOLLOW, 0);
 }
 
 /* What is in use of a new mapping: header, catalogue, shared area and stripe 0. */
@@ -1563,12 +1616,20 @@ static inline long hotpath__fill(struct hotpath__state *s, char *m, const char *
 
 /* Stripes that were in use before a fork stay accessible after it: the fork may have come, from a signal handler, between
  * the choice of a stripe and an atomic add to it. */
-static inline long hotpath__keep_stripes(const struct hotpath__state *s, uint64_t used)
+static inline void hotpath__note_stripes(struct hotpath__state *s)
+{
+	uint64_t used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED);
+
+	if (s->accessible < used)
+		s->accessible = used;
+}
+
+static inline long hotpath__keep_stripes(const struct hotpath__state *s)
 {
 	uint64_t i;
 	long err = 0;
 
-	for (i = 1; i < used && err == 0; i++)
+	for (i = 1; i < s->accessible && err == 0; i++)
 		err = hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 0, 8 * s->words_reserved, 0);
 	return err;
 }
@@ -1576,63 +1637,189 @@ static inline long hotpath__keep_stripes(const struct hotpath__state *s, uint64_
 /* Map a child's segment, which is filled, to where the handles point. */
 static inline long hotpath__inherit(struct hotpath__state *s, int fd)
 {
-	uint64_t used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED);
-	long err = hotpath__map(s->base, s->total, fd) ? 0 : -ENOMEM;
+	long err;
 
+	hotpath__note_stripes(s);
+	err = hotpath__map(s->base, s->total, fd) ? 0 : -ENOMEM;
 	if (err == 0)
 		err = hotpath__reserve_used(s, s->base, s->catalogue_end, 1);
-	return err ? err : hotpath__keep_stripes(s, used);
+	return err ? err : hotpath__keep_stripes(s);
 }
 
-/* Make a segment and give it a name. The mapping goes to s->base, or becomes it. */
-static inline int hotpath__publish(struct hotpath__state *s)
+/* Make a segment of a new file: with a name in a directory or, without one (-1), sealed. The mapping goes to s->base, or becomes it. */
+static inline int hotpath__publish_in(struct hotpath__state *s, long fd, long dir)
 {
-	char *name = s->name, *end, *m = NULL;
-	uint64_t id = hotpath__random(), i;
-	long dir, fd, err = 0;
+	uint64_t id = hotpath__random();
+	char *m = hotpath__map(NULL, s->total, (int)fd);
+	int published = 0;
+	long err;
 
-	dir = hotpath__open_directory(s);
+	if (m == NULL)
+		hotpath__refuse_to_publish(s, HOTPATH__W_MAP, -ENOMEM);
+	else if ((err = hotpath__fill(s, m, s->base ? s->base + HOTPATH__AREA : NULL, 1, id)) != 0)
+		hotpath__refuse_to_publish(s, dir < 0 ? HOTPATH__W_MEMFD_RESERVE : HOTPATH__W_RESERVE, err);
+	else if (s->base && hotpath__inherit(s, (int)fd) != 0)
+		hotpath__refuse_to_publish(s, HOTPATH__W_MAP, -ENOMEM);
+	else if (dir >= 0 && (err = hotpath__link(s, fd, dir, id)) != 0)
+		hotpath__refuse_to_publish(s, HOTPATH__W_LINK, err);
+	else if (dir < 0 && (err = hotpath__sys(SYS_fcntl, fd, HOTPATH__F_ADD_SEALS, HOTPATH__SEALS, 0, 0, 0)) != 0)
+		hotpath__refuse_to_publish(s, HOTPATH__W_SEAL, err);
+	else
+		published = 1;
+	if (published && s->base == NULL)
+		s->base = m;
+	else if (m)
+		hotpath__unmap(m, s->total);
+	return published;
+}
+
+static inline int hotpath__publish_file(struct hotpath__state *s)
+{
+	long dir = hotpath__open_directory(s), fd;
+	int published = 0;
+
 	if (dir < 0) {
 		hotpath__refuse_to_publish(s, HOTPATH__W_DIRECTORY, dir);
 		return 0;
 	}
 	fd = hotpath__directory_has_room(s, (int)dir) ? hotpath__new_file(s, (int)dir) : -1;
 	if (fd >= 0) {
-		end = hotpath__decimal(name, (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0));
-		*end++ = '-';
-		for (i = 64; i; i -= 4)
-			*end++ = "0123456789abcdef"[id >> (i - 4) & 15];
-		*end = 0;
-		m = hotpath__map(NULL, s->total, (int)fd);
-		if (m == NULL) {
-			hotpath__refuse_to_publish(s, HOTPATH__W_MAP, -ENOMEM);
-		} else if ((err = hotpath__fill(s, m, s->base ? s->base + HOTPATH__AREA : NULL, 1, id)) != 0) {
-			hotpath__refuse_to_publish(s, HOTPATH__W_RESERVE, err);
-		} else if (s->base && hotpath__inherit(s, (int)fd) != 0) {
-			hotpath__refuse_to_publish(s, HOTPATH__W_MAP, -ENOMEM);
-		} else if ((err = hotpath__link((int)fd, (int)dir, name)) != 0) {
-			hotpath__refuse_to_publish(s, HOTPATH__W_LINK, err);
-		} else {
-			s->where = HOTPATH__W_SHM;
-		}
-		if (s->where == HOTPATH__W_SHM && s->base == NULL)
-			s->base = m;
-		else if (m)
-			hotpath__unmap(m, s->total);
+		published = hotpath__publish_in(s, fd, dir);
 		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0); /* the mapping keeps the lock */
 	}
 	hotpath__sys(SYS_close, dir, 0, 0, 0, 0, 0);
-	return s->where == HOTPATH__W_SHM;
+	return published;
+}
+
+/* Move a descriptor to a number that a program's own files seldom reach. -EBADF if another thread closed it meanwhile, and maybe
+ * got the number for a file of its own: that file is left alone. ours() takes a descriptor plus 1. */
+static inline long hotpath__lift(long fd, int (*ours)(uint64_t))
+{
+	uint64_t limit[2] = {HOTPATH__HIGH, 0};
+	long high;
+
+	hotpath__sys(SYS_prlimit64, 0, HOTPATH__RLIMIT_NOFILE, 0, hotpath__address(limit), 0, 0);
+	if (limit[0] > HOTPATH__HIGH)
+		limit[0] = HOTPATH__HIGH;
+	high = hotpath__sys(SYS_fcntl, fd, HOTPATH__F_DUPFD_CLOEXEC, limit[0] >= 64 ? limit[0] - 16 : 3, 0, 0, 0);
+	if (high < 0 && fd >= 3)
+		high = fd;
+	else if (ours((uint64_t)fd + 1))
+		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (high < 0 || ours((uint64_t)high + 1))
+		return high;
+	hotpath__sys(SYS_close, high, 0, 0, 0, 0, 0);
+	return -EBADF;
+}
+
+static inline uint64_t hotpath__device(const struct hotpath__statx *st)
+{
+	return (uint64_t)st->dev_major << 32 | st->dev_minor;
+}
+
+/* The application may have closed our memfd, and got the number for a file of its own. */
+static inline int hotpath__our_memfd(uint64_t file)
+{
+	const struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__statx st;
+
+	return hotpath__stat((int)file - 1, "", &st) && st.ino == s->memfd_inode && hotpath__device(&st) == s->memfd_device;
+}
+
+/* Close our memfd, or our copy of a parent's: its lock is the mapping's alone then. */
+static inline void hotpath__close_memfd(struct hotpath__state *s)
+{
+	if (s->memfd && hotpath__our_memfd(s->memfd))
+		hotpath__sys(SYS_close, s->memfd - 1, 0, 0, 0, 0, 0);
+	s->memfd = 0;
+}
+
+/* A memfd of the final size, locked, which becomes s->memfd. */
+static inline int hotpath__new_memfd(struct hotpath__state *s)
+{
+	static const char name[] = "hotpath";
+	long flags = HOTPATH__MFD_CLOEXEC | HOTPATH__MFD_ALLOW_SEALING, fd = -EBADF, err;
+	struct hotpath__statx st;
+	int tries;
+
+	if (!hotpath__may_have_size(s))
+		return 0;
+	for (tries = 0; tries < 100 && fd == -EBADF; tries++) { /* as another thread may close it at any moment */
+		fd = hotpath__sys(SYS_memfd_create, hotpath__address(name), flags | HOTPATH__MFD_NOEXEC_SEAL, 0, 0, 0, 0);
+		if (fd == -EINVAL) /* before Linux 6.3 */
+			fd = hotpath__sys(SYS_memfd_create, hotpath__address(name), flags, 0, 0, 0, 0);
+		if (fd < 0)
+			break;
+		if (!hotpath__stat((int)fd, "", &st)) {
+			hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+			fd = -ENOSYS;
+			break;
+		}
+		s->memfd_inode = st.ino;
+		s->memfd_device = hotpath__device(&st);
+		fd = hotpath__lift(fd, hotpath__our_memfd);
+	}
+	if (fd < 0) {
+		hotpath__refuse_to_publish(s, HOTPATH__W_MEMFD_FILE, fd);
+		return 0;
+	}
+	s->memfd = (uint64_t)fd + 1;
+	err = hotpath__size(s, fd);
+	if (err == 0)
+		return 1;
+	hotpath__refuse_to_publish(s, s->small_ ? HOTPATH__W_MEMFD_RESERVE : HOTPATH__W_MEMFD_FILE, err);
+	hotpath__close_memfd(s);
+	return 0;
+}
+
+/* Tell a collector that hears of renamed threads where the mapping is. */
+static inline void hotpath__announce(const struct hotpath__state *s)
+{
+	char name[HOTPATH__COMM_SIZE] = "hp@", own[HOTPATH__COMM_SIZE];
+
+	*hotpath__hexadecimal(name + 3, hotpath__address(s->base), 12) = 0;
+	if (hotpath__sys(SYS_prctl, HOTPATH__PR_GET_NAME, hotpath__address(own), 0, 0, 0, 0) == 0 &&
+		hotpath__sys(SYS_prctl, HOTPATH__PR_SET_NAME, hotpath__address(name), 0, 0, 0, 0) == 0)
+		hotpath__sys(SYS_prctl, HOTPATH__PR_SET_NAME, hotpath__address(own), 0, 0, 0, 0);
+}
+
+static inline int hotpath__publish_memfd(struct hotpath__state *s)
+{
+	if (!hotpath__new_memfd(s))
+		return 0;
+	if (!hotpath__publish_in(s, (long)s->memfd - 1, -1)) {
+		hotpath__close_memfd(s);
+		return 0;
+	}
+	hotpath__announce(s);
+	return 1;
+}
+
+/* Make a segment that a collector finds: a file in the directory or, where that cannot be, or by choice, a memfd. */
+static inline int hotpath__publish(struct hotpath__state *s)
+{
+	hotpath__close_memfd(s);
+	s->no_shm = HOTPATH__W_NOWHERE;
+	if (s->transport == HOTPATH__W_SHM) {
+		if (hotpath__publish_file(s))
+			return 1;
+		if (s->where == HOTPATH__W_LIMIT || s->where == HOTPATH__W_MAP) /* the same for a memfd */
+			return 0;
+		s->no_shm = s->where;
+		s->no_shm_error = s->error;
+		s->where = HOTPATH__W_MEMFD;
+	}
+	return s->where == HOTPATH__W_MEMFD && hotpath__publish_memfd(s);
 }
 
 /* Count in private memory: at a new place, or over the mapping inherited from a parent, keeping its catalogue. */
 static inline int hotpath__privatise(struct hotpath__state *s)
 {
 	char *copy = NULL, *m;
-	uint64_t size = hotpath__whole_pages(s, s->catalogue_end), used = 0;
+	uint64_t size = hotpath__whole_pages(s, s->catalogue_end);
 
 	if (s->base) {
-		used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED);
+		hotpath__note_stripes(s);
 		copy = hotpath__allocate(size);
 		if (copy == NULL)
 			return 0;
@@ -1650,7 +1837,7 @@ static inline int hotpath__privatise(struct hotpath__state *s)
 		hotpath__renumber(s);
 	if (copy)
 		hotpath__unmap(copy, size);
-	return hotpath__keep_stripes(s, used) == 0;
+	return hotpath__keep_stripes(s) == 0;
 }
 
 /* ---- user_events (linux/user_events.h) --------------------------------------- */
@@ -1661,8 +1848,7 @@ struct hotpath__unreg { uint32_t size; uint8_t bit, zero[3]; uint64_t enable; };
 enum {
 	HOTPATH__REG = (int)0xc0082a00, HOTPATH__UNREG = 0x40082a02, HOTPATH__REG_SIZE = 28, HOTPATH__ENABLE_BIT = 63,
 	/* Flags that mean nothing to this file, and that no other is opened with: they tell whether a descriptor is still ours. */
-	HOTPATH__MARK = HOTPATH__O_WRONLY | HOTPATH__O_NONBLOCK | HOTPATH__O_APPEND | HOTPATH__O_ASYNC | HOTPATH__O_DSYNC,
-	HOTPATH__HIGH = 1024 /* descriptors end below this: the kernel's table grows with the highest */
+	HOTPATH__MARK = HOTPATH__O_WRONLY | HOTPATH__O_NONBLOCK | HOTPATH__O_APPEND | HOTPATH__O_ASYNC | HOTPATH__O_DSYNC
 };
 
 /* The application may have closed our descriptor, and got the number for a file of its own. */
@@ -1671,27 +1857,6 @@ static inline int hotpath__ours(uint64_t file)
 	long flags = hotpath__sys(SYS_fcntl, (int64_t)(uint32_t)file - 1, HOTPATH__F_GETFL, 0, 0, 0, 0);
 
 	return !hotpath__failed(flags) && (flags & (HOTPATH__MARK | 3 /* O_ACCMODE */)) == HOTPATH__MARK;
-}
-
-/* Move a descriptor to a number that a program's own files seldom reach. -EBADF if another thread closed it meanwhile, and maybe
- * got the number for a file of its own: that file is left alone. */
-static inline long hotpath__lift(long fd)
-{
-	uint64_t limit[2] = {HOTPATH__HIGH, 0};
-	long high;
-
-	hotpath__sys(SYS_prlimit64, 0, HOTPATH__RLIMIT_NOFILE, 0, hotpath__address(limit), 0, 0);
-	if (limit[0] > HOTPATH__HIGH)
-		limit[0] = HOTPATH__HIGH;
-	high = hotpath__sys(SYS_fcntl, fd, HOTPATH__F_DUPFD_CLOEXEC, limit[0] >= 64 ? limit[0] - 16 : 3, 0, 0, 0);
-	if (high < 0 && fd >= 3)
-		high = fd;
-	else if (hotpath__ours((uint64_t)fd + 1))
-		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
-	if (high < 0 || hotpath__ours((uint64_t)high + 1))
-		return high;
-	hotpath__sys(SYS_close, high, 0, 0, 0, 0, 0);
-	return -EBADF;
 }
 
 static inline long hotpath__open_events(struct hotpath__state *s)
@@ -1708,7 +1873,7 @@ static inline long hotpath__open_events(struct hotpath__state *s)
 			fd = -ENOENT;
 	}
 	if (fd >= 0)
-		fd = hotpath__lift(fd);
+		fd = hotpath__lift(fd, hotpath__ours);
 	if (fd >= 0)
 		return fd;
 	if (fd == -ENOENT) {
@@ -1837,13 +2002,9 @@ static inline void hotpath__configure(struct hotpath__state *s)
 		s->path[--n] = 0;
 	while (transport && i < 6 && strcmp(transport, transports[i]) != 0)
 		i++;
-	s->transport = i < 2 ? HOTPATH__W_SHM : i == 2 ? HOTPATH__W_OFF : i == 3 ? HOTPATH__W_EVENTS : HOTPATH__W_TRANSPORT;
-	if (i < 2 && n >= (int)sizeof s->path) {
-		s->transport = HOTPATH__W_DIRECTORY;
-		s->error = ENAMETOOLONG;
-	}
+	s->transport = i < 2 ? HOTPATH__W_SHM : i == 2 ? HOTPATH__W_OFF : i == 3 ? HOTPATH__W_EVENTS : i == 4 ? HOTPATH__W_MEMFD : HOTPATH__W_TRANSPORT;
 	if (i == 6) {
-		n = snprintf(line, sizeof line, "hotpath: HOTPATH_TRANSPORT=%.40s is unknown (known: shm, user_events, off); counting in private memory\n", transport);
+		n = snprintf(line, sizeof line, "hotpath: HOTPATH_TRANSPORT=%.40s is unknown (known: shm, bpf, user_events, off); counting in private memory\n", transport);
 		hotpath__sys(SYS_write, 2, hotpath__address(line), n, 0, 0, 0);
 	}
 }
@@ -1880,7 +2041,7 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 	}
 	s->pid = (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	s->where = s->transport;
-	published = s->transport == HOTPATH__W_SHM && hotpath__publish(s);
+	published = hotpath__publish(s);
 	if (!published && (s->base == NULL || s->placed || s->transport == HOTPATH__W_EVENTS) && !hotpath__privatise(s)) {
 		s->where = HOTPATH__W_NOMEM;
 		return 0;
@@ -1911,6 +2072,7 @@ HOTPATH__COLD void hotpath__forked_v1(void)
 		return;
 	if (s->placed)
 		hotpath__privatise(s);
+	hotpath__close_memfd(s);
 	s->where = HOTPATH__W_NOWHERE;
 }
 
@@ -1927,6 +2089,7 @@ HOTPATH__COLD __attribute__((destructor)) void hotpath__unload_v1(void)
 			if (hotpath__ours(s->file))
 				hotpath__unregister((long)(uint32_t)s->file - 1, &hotpath__ctl_v1.ctl);
 		}
+		hotpath__close_memfd(s); /* or children would keep its lock */
 		s->where = HOTPATH__W_CLOSED;
 		hotpath__sys(SYS_madvise, hotpath__address(s->base), s->total, HOTPATH__MADV_DONTFORK, 0, 0, 0);
 	}
@@ -2310,12 +2473,40 @@ HOTPATH__COLD void hotpath__slow_set_v1(uint64_t slot, uint64_t bits)
 		hotpath__send_v1(word, __atomic_load_n(&c->segment, __ATOMIC_RELAXED));
 }
 
+/* Why nothing is published, or not in the way that was tried first. */
+static inline int hotpath__why(const struct hotpath__state *s, char *text, size_t size, uint32_t where, uint32_t error)
+{
+	const char *why = strerror((int)error);
+
+	switch ((enum hotpath__where)where) {
+	case HOTPATH__W_TRANSPORT: return snprintf(text, size, "this version knows HOTPATH_TRANSPORT shm, bpf, user_events and off only");
+	case HOTPATH__W_DIRECTORY: return snprintf(text, size, "cannot open %.255s: %s; create it or set HOTPATH_DIR", s->path, why);
+	case HOTPATH__W_CROWDED: return snprintf(text, size, "%.255s has more than %d entries; is a collector running?", s->path, HOTPATH__DIR_ENTRIES);
+	case HOTPATH__W_FULL: return snprintf(text, size, "the file system of %.255s is nearly full", s->path);
+	case HOTPATH__W_FILE: return snprintf(text, size, "cannot create a file in %.255s: %s", s->path, why);
+	case HOTPATH__W_LIMIT: return snprintf(text, size, "the file size limit (ulimit -f) is below the segment's %lu bytes, which are sparse", (unsigned long)s->total);
+	case HOTPATH__W_MAP: return snprintf(text, size, "no address space for a segment (ulimit -v, -l)");
+	case HOTPATH__W_RESERVE: return snprintf(text, size, "cannot reserve memory in %.255s: %s", s->path, why);
+	case HOTPATH__W_LINK: return snprintf(text, size, "cannot link a file into %.255s: %s", s->path, why);
+	case HOTPATH__W_MEMFD_FILE: return snprintf(text, size, "cannot make a memfd: %s%s", why, error == ENOSYS || error == EPERM ? "; a seccomp filter may forbid memfd_create, ftruncate, flock or statx" : "");
+	case HOTPATH__W_MEMFD_RESERVE: return snprintf(text, size, "cannot reserve memory for a memfd: %s", why);
+	case HOTPATH__W_SEAL: return snprintf(text, size, "cannot seal a memfd, which takes Linux 5.1: %s", why);
+	case HOTPATH__W_TRACEFS: return snprintf(text, size, "tracefs is not mounted at /sys/kernel/tracing (mount -t tracefs tracefs /sys/kernel/tracing; a container needs the host's), then start this process again");
+	case HOTPATH__W_UNSUPPORTED: return snprintf(text, size, "this kernel has no user_events, which take Linux 6.4 and CONFIG_USER_EVENTS=y (Ubuntu 23.10, Azure Linux 3, WSL2); HOTPATH_TRANSPORT=shm works on any");
+	case HOTPATH__W_DENIED: return snprintf(text, size, "may not write to /sys/kernel/tracing/user_events_data: %s; give a group of this process's the right (chgrp and chmod g+w on it, chgrp and chmod g+x on the directory), then start this process again", why);
+	case HOTPATH__W_OPEN: return snprintf(text, size, "cannot open /sys/kernel/tracing/user_events_data: %s", why);
+	case HOTPATH__W_DECLARED: return snprintf(text, size, "some program declared the event " HOTPATH__EVENT_NAME " with other fields (/sys/kernel/tracing/events/user_events/" HOTPATH__EVENT_NAME "/format); end it, then start this process again");
+	case HOTPATH__W_REGISTER: return snprintf(text, size, "cannot register the event " HOTPATH__EVENT_NAME ": %s%s", why, error == EMFILE ? "; the host has no room for more events: raise kernel.user_events_max (sysctl), then start this process again" : "");
+	default: return 0;
+	}
+}
+
 HOTPATH__COLD const char *hotpath__status_v1(void)
 {
-	static __thread char text[768];
+	static __thread char text[1024];
 	struct hotpath__state *s = &hotpath__state_v1;
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
-	const char *why = strerror((int)s->error);
+	unsigned long series;
 	uint64_t mask;
 	int n = 0;
 
@@ -2323,34 +2514,35 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 		return "hotpath: no series yet";
 	hotpath__guard(s);
 	hotpath__lock(c, &mask);
+	series = (unsigned long)(s->series + s->overflows);
 #define HOTPATH__SAY(...) n += snprintf(text + n, sizeof text - (size_t)n, __VA_ARGS__)
+#define HOTPATH__SAY_WHY(where, error) n += hotpath__why(s, text + n, sizeof text - (size_t)n, where, error)
+	HOTPATH__SAY("hotpath: ");
 	switch ((enum hotpath__where)s->where) {
-	case HOTPATH__W_SHM:
-		HOTPATH__SAY("hotpath: publishing %lu series in %.255s/%s", (unsigned long)(s->series + s->overflows), s->path, s->name);
+	case HOTPATH__W_SHM: HOTPATH__SAY("publishing %lu series in %.255s/%s", series, s->path, s->name); break;
+	case HOTPATH__W_MEMFD:
+		if (s->no_shm) {
+			HOTPATH__SAY_WHY(s->no_shm, s->no_shm_error);
+			HOTPATH__SAY("; published as a memfd for a Collector with the source bpf");
+		} else {
+			HOTPATH__SAY("publishing %lu series as a memfd for a Collector with the source bpf", series);
+		}
 		break;
-	case HOTPATH__W_OFF: HOTPATH__SAY("hotpath: counting in private memory, as HOTPATH_TRANSPORT=off asks"); break;
-	case HOTPATH__W_TRANSPORT: HOTPATH__SAY("hotpath: counting in private memory: this version knows HOTPATH_TRANSPORT shm, user_events and off only"); break;
-	case HOTPATH__W_DIRECTORY: HOTPATH__SAY("hotpath: counting in private memory: cannot open %.255s: %s; create it or set HOTPATH_DIR", s->path, why); break;
-	case HOTPATH__W_CROWDED: HOTPATH__SAY("hotpath: counting in private memory: %.255s has more than %d entries; is a collector running?", s->path, HOTPATH__DIR_ENTRIES); break;
-	case HOTPATH__W_FULL: HOTPATH__SAY("hotpath: counting in private memory: the file system of %.255s is nearly full", s->path); break;
-	case HOTPATH__W_FILE: HOTPATH__SAY("hotpath: counting in private memory: cannot create a file in %.255s: %s", s->path, why); break;
-	case HOTPATH__W_LIMIT: HOTPATH__SAY("hotpath: counting in private memory: the file size limit (ulimit -f) is below the segment's %lu bytes, which are sparse", (unsigned long)s->total); break;
-	case HOTPATH__W_MAP: HOTPATH__SAY("hotpath: counting in private memory: no address space for a segment (ulimit -v, -l)"); break;
-	case HOTPATH__W_RESERVE: HOTPATH__SAY("hotpath: counting in private memory: cannot reserve memory in %.255s: %s", s->path, why); break;
-	case HOTPATH__W_LINK: HOTPATH__SAY("hotpath: counting in private memory: cannot link a file into %.255s: %s", s->path, why); break;
 	case HOTPATH__W_EVENTS:
-		HOTPATH__SAY("hotpath: sending %lu series as user_events while a collector listens, which %s now", (unsigned long)(s->series + s->overflows),
+		HOTPATH__SAY("sending %lu series as user_events while a collector listens, which %s now", series,
 			__atomic_load_n(&c->ready, __ATOMIC_RELAXED) < 0 ? "one does" : "none does");
 		break;
-	case HOTPATH__W_TRACEFS: HOTPATH__SAY("hotpath: counting in private memory: tracefs is not mounted at /sys/kernel/tracing (mount -t tracefs tracefs /sys/kernel/tracing; a container needs the host's), then start this process again"); break;
-	case HOTPATH__W_UNSUPPORTED: HOTPATH__SAY("hotpath: counting in private memory: this kernel has no user_events, which take Linux 6.4 and CONFIG_USER_EVENTS=y (Ubuntu 23.10, Azure Linux 3, WSL2); HOTPATH_TRANSPORT=shm works on any"); break;
-	case HOTPATH__W_DENIED: HOTPATH__SAY("hotpath: counting in private memory: may not write to /sys/kernel/tracing/user_events_data: %s; give a group of this process's the right (chgrp and chmod g+w on it, chgrp and chmod g+x on the directory), then start this process again", why); break;
-	case HOTPATH__W_OPEN: HOTPATH__SAY("hotpath: counting in private memory: cannot open /sys/kernel/tracing/user_events_data: %s", why); break;
-	case HOTPATH__W_DECLARED: HOTPATH__SAY("hotpath: counting in private memory: some program declared the event " HOTPATH__EVENT_NAME " with other fields (/sys/kernel/tracing/events/user_events/" HOTPATH__EVENT_NAME "/format); end it, then start this process again"); break;
-	case HOTPATH__W_REGISTER: HOTPATH__SAY("hotpath: counting in private memory: cannot register the event " HOTPATH__EVENT_NAME ": %s%s", why, s->error == EMFILE ? "; the host has no room for more events: raise kernel.user_events_max (sysctl), then start this process again" : ""); break;
-	case HOTPATH__W_NOMEM: HOTPATH__SAY("hotpath: not counting: no memory"); break;
-	case HOTPATH__W_CLOSED: HOTPATH__SAY("hotpath: this library was unloaded"); break;
-	case HOTPATH__W_NOWHERE: HOTPATH__SAY("hotpath: this process has not counted yet"); break;
+	case HOTPATH__W_OFF: HOTPATH__SAY("counting in private memory, as HOTPATH_TRANSPORT=off asks"); break;
+	case HOTPATH__W_NOMEM: HOTPATH__SAY("not counting: no memory"); break;
+	case HOTPATH__W_CLOSED: HOTPATH__SAY("this library was unloaded"); break;
+	case HOTPATH__W_NOWHERE: HOTPATH__SAY("this process has not counted yet"); break;
+	default:
+		HOTPATH__SAY("counting in private memory: ");
+		if (s->no_shm) {
+			HOTPATH__SAY_WHY(s->no_shm, s->no_shm_error);
+			HOTPATH__SAY("; and ");
+		}
+		HOTPATH__SAY_WHY(s->where, s->error);
 	}
 	if (s->oversized)
 		HOTPATH__SAY("; %u of them are too long for an event and stay in private memory", s->oversized);
@@ -2358,6 +2550,7 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 		HOTPATH__SAY("; the latest series are in private memory, since no more could be reserved");
 	if (s->problems)
 		HOTPATH__SAY("; %u refused, the last: %s", s->problems, s->problem);
+#undef HOTPATH__SAY_WHY
 #undef HOTPATH__SAY
 	hotpath__unlock(c, &mask);
 	return text;
@@ -2437,5 +2630,108 @@ static inline const char *hotpath_status(void)
 #ifdef __cplusplus
 }
 #endif
+
+/* ---- Static probes ------------------------------------------------------------- */
+
+/* The note that debuggers and tracers read (name stapsdt, type 3): the addresses of the nop, of a byte that tells them how far the file was moved
+ * since, and of a semaphore, which there is none of; provider, name and arguments. An argument is its size, negative
+ * if it has a sign, an @, and where it is: in a register, widened to 64 bits, or in the note itself, if it is a constant. What
+ * pointers point to is in memory by then. */
+#define HOTPATH__USDT(provider, name, arguments, ...)                                                \
+	__asm__ volatile(                                                                                \
+		"981:\n\t"                                                                                   \
+		"nop\n\t"                                                                                    \
+		".pushsection .note.stapsdt, \"?\", \"note\"\n\t" /* ?: in the function's COMDAT group, if it has one */ \
+		".balign 4\n\t"                                                                              \
+		".4byte 983f - 982f, 985f - 984f, 3\n"                                                       \
+		"982:\n\t"                                                                                   \
+		".asciz \"stapsdt\"\n"                                                                       \
+		"983:\n\t"                                                                                   \
+		".balign 4\n"                                                                                \
+		"984:\n\t"                                                                                   \
+		".8byte 981b, _.stapsdt.base, 0\n\t"                                                         \
+		".asciz \"" #provider "\"\n\t"                                                               \
+		".asciz \"" #name "\"\n\t"                                                                   \
+		".asciz \"" arguments "\"\n"                                                                 \
+		"985:\n\t"                                                                                   \
+		".balign 4\n\t"                                                                              \
+		".popsection\n\t"                                                                            \
+		".ifndef _.stapsdt.base\n\t"                                                                 \
+		".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n\t"                \
+		".weak _.stapsdt.base\n\t"                                                                   \
+		".hidden _.stapsdt.base\n"                                                                   \
+		"_.stapsdt.base:\n\t"                                                                        \
+		".byte 0\n\t"                                                                                \
+		".size _.stapsdt.base, 1\n\t"                                                                \
+		".popsection\n\t"                                                                            \
+		".endif"                                                                                     \
+		:                                                                                            \
+		: __VA_ARGS__                                                                                \
+		: "memory")
+
+#ifdef __cplusplus
+template <typename T, bool = std::is_enum<T>::value> struct hotpath__usdt { /* as an enumeration may have none of the operators */
+	typedef typename std::underlying_type<T>::type type;
+	enum { size = std::is_signed<type>::value ? -(int)sizeof(T) : (int)sizeof(T) };
+};
+template <typename T> struct hotpath__usdt<T, false> {
+	static_assert(std::is_integral<T>::value || std::is_pointer<T>::value || std::is_null_pointer<T>::value, "an argument of HOTPATH_USDT is an integer or a pointer");
+	enum { size = std::is_signed<T>::value ? -(int)sizeof(T) : (int)sizeof(T) };
+};
+#define HOTPATH__USDT_SIZE(x) ((int)hotpath__usdt<typename std::decay<decltype(x)>::type>::size)
+#else
+#define HOTPATH__USDT_SIZE(x)                                                                        \
+	_Generic((x), char: (char)-1 < 0 ? -1 : 1, signed char: -1, short: -2, int: -4, long: -8, long long: -8, \
+		_Bool: 1, unsigned char: 1, unsigned short: 2, unsigned: 4, default: 8)
+#endif
+#define HOTPATH__USDT_IN(x) "n"(HOTPATH__USDT_SIZE(x)), "nr"((uint64_t)(x))
+
+#define HOTPATH__USDT_F1 "%c0@%1"
+#define HOTPATH__USDT_F2 HOTPATH__USDT_F1 " %c2@%3"
+#define HOTPATH__USDT_F3 HOTPATH__USDT_F2 " %c4@%5"
+#define HOTPATH__USDT_F4 HOTPATH__USDT_F3 " %c6@%7"
+#define HOTPATH__USDT_F5 HOTPATH__USDT_F4 " %c8@%9"
+#define HOTPATH__USDT_F6 HOTPATH__USDT_F5 " %c10@%11"
+#define HOTPATH__USDT_F7 HOTPATH__USDT_F6 " %c12@%13"
+#define HOTPATH__USDT_F8 HOTPATH__USDT_F7 " %c14@%15"
+#define HOTPATH__USDT_F9 HOTPATH__USDT_F8 " %c16@%17"
+#define HOTPATH__USDT_F10 HOTPATH__USDT_F9 " %c18@%19"
+#define HOTPATH__USDT_F11 HOTPATH__USDT_F10 " %c20@%21"
+#define HOTPATH__USDT_F12 HOTPATH__USDT_F11 " %c22@%23"
+
+#define HOTPATH__USDT_I2(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_IN(__VA_ARGS__)
+#define HOTPATH__USDT_I3(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I2(__VA_ARGS__)
+#define HOTPATH__USDT_I4(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I3(__VA_ARGS__)
+#define HOTPATH__USDT_I5(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I4(__VA_ARGS__)
+#define HOTPATH__USDT_I6(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I5(__VA_ARGS__)
+#define HOTPATH__USDT_I7(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I6(__VA_ARGS__)
+#define HOTPATH__USDT_I8(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I7(__VA_ARGS__)
+#define HOTPATH__USDT_I9(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I8(__VA_ARGS__)
+#define HOTPATH__USDT_I10(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I9(__VA_ARGS__)
+#define HOTPATH__USDT_I11(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I10(__VA_ARGS__)
+#define HOTPATH__USDT_I12(x, ...) HOTPATH__USDT_IN(x), HOTPATH__USDT_I11(__VA_ARGS__)
+
+#define HOTPATH__USDT_0(p, n) HOTPATH__USDT(p, n, "", )
+#define HOTPATH__USDT_1(p, n, x) HOTPATH__USDT(p, n, HOTPATH__USDT_F1, HOTPATH__USDT_IN(x))
+#define HOTPATH__USDT_2(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F2, HOTPATH__USDT_I2(__VA_ARGS__))
+#define HOTPATH__USDT_3(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F3, HOTPATH__USDT_I3(__VA_ARGS__))
+#define HOTPATH__USDT_4(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F4, HOTPATH__USDT_I4(__VA_ARGS__))
+#define HOTPATH__USDT_5(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F5, HOTPATH__USDT_I5(__VA_ARGS__))
+#define HOTPATH__USDT_6(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F6, HOTPATH__USDT_I6(__VA_ARGS__))
+#define HOTPATH__USDT_7(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F7, HOTPATH__USDT_I7(__VA_ARGS__))
+#define HOTPATH__USDT_8(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F8, HOTPATH__USDT_I8(__VA_ARGS__))
+#define HOTPATH__USDT_9(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F9, HOTPATH__USDT_I9(__VA_ARGS__))
+#define HOTPATH__USDT_10(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F10, HOTPATH__USDT_I10(__VA_ARGS__))
+#define HOTPATH__USDT_11(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F11, HOTPATH__USDT_I11(__VA_ARGS__))
+#define HOTPATH__USDT_12(p, n, ...) HOTPATH__USDT(p, n, HOTPATH__USDT_F12, HOTPATH__USDT_I12(__VA_ARGS__))
+#define HOTPATH__USDT_PICK(p, n, a, b, c, d, e, f, g, h, i, j, k, l, picked, ...) picked
+
+/* A place that a tracer can count and look at: HOTPATH_USDT(provider, name, arguments...), with up to 12 arguments, integers or
+ * pointers. Nobody looking, it costs a nop and what it takes to have the arguments in registers. The names are plain words, not
+ * strings, and no macros. */
+#define HOTPATH_USDT(...)                                                                            \
+	HOTPATH__USDT_PICK(__VA_ARGS__, HOTPATH__USDT_12, HOTPATH__USDT_11, HOTPATH__USDT_10, HOTPATH__USDT_9, HOTPATH__USDT_8, \
+		HOTPATH__USDT_7, HOTPATH__USDT_6, HOTPATH__USDT_5, HOTPATH__USDT_4, HOTPATH__USDT_3, HOTPATH__USDT_2,      \
+		HOTPATH__USDT_1, HOTPATH__USDT_0, none)(__VA_ARGS__)
 
 #endif /* HOTPATH_H */

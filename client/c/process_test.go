@@ -106,6 +106,8 @@ func (c *client) kill() {
 func (c *client) finish() {
 	c.t.Helper()
 	c.stdin.Close()
+	for c.stdout.Scan() { // a child that goes on has closed it once it is on its own
+	}
 	if err := c.cmd.Wait(); err != nil {
 		c.t.Errorf("%s: %v", strings.Join(c.cmd.Args, " "), err)
 	}

@@ -10,6 +10,7 @@ need clang clang
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 need musl-gcc musl-tools
 need valgrind valgrind
+need bpftrace bpftrace
 [ -e /usr/aarch64-linux-gnu/include/stdio.h ] || missing="$missing libc6-dev-arm64-cross"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -56,29 +56,60 @@ static struct sock_filter flags[] = { /* nobody can tell whose a descriptor is *
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
+static struct sock_filter memfd[] = { /* before Linux 3.17, or many a sandbox */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(SYS_memfd_create, ENOSYS),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter memfd_right[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(SYS_memfd_create, EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter noexec[] = { /* memfd_create(..., MFD_NOEXEC_SEAL) is EINVAL: before Linux 6.3 */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 0, 3),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 8, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter seals[] = { /* fcntl(..., F_ADD_SEALS, F_SEAL_FUTURE_WRITE) is EINVAL: before Linux 5.1 */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 3),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1033, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter names[] = { /* nothing can be announced */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(SYS_prctl, EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+#define FILTER(name) {#name, {sizeof name / sizeof *name, name}}
+
+static const struct { const char *name; struct sock_fprog program; } filters[] = {
+	FILTER(populate), FILTER(files), FILTER(memory), FILTER(ioctls), FILTER(writes), FILTER(flags),
+	FILTER(memfd), FILTER(memfd_right), FILTER(noexec), FILTER(seals), FILTER(names),
+};
+
 int main(int argc, char **argv)
 {
-	struct sock_fprog program = {sizeof populate / sizeof *populate, populate};
+	size_t i = 0;
 
 	if (argc < 3)
 		return 2;
-	if (strcmp(argv[1], "files") == 0) {
-		program.len = sizeof files / sizeof *files;
-		program.filter = files;
-	} else if (strcmp(argv[1], "memory") == 0) {
-		program.len = sizeof memory / sizeof *memory;
-		program.filter = memory;
-	} else if (strcmp(argv[1], "ioctls") == 0) {
-		program.len = sizeof ioctls / sizeof *ioctls;
-		program.filter = ioctls;
-	} else if (strcmp(argv[1], "writes") == 0) {
-		program.len = sizeof writes / sizeof *writes;
-		program.filter = writes;
-	} else if (strcmp(argv[1], "flags") == 0) {
-		program.len = sizeof flags / sizeof *flags;
-		program.filter = flags;
-	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+	while (i < sizeof filters / sizeof *filters && strcmp(argv[1], filters[i].name) != 0)
+		i++;
+	if (i == sizeof filters / sizeof *filters)
+		return 2;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filters[i].program) != 0)
 		return 3;
 	execv(argv[2], argv + 2);
 	return 4;
