@@ -29,6 +29,7 @@ test: build ## run all tests on this kernel, with what they need installed if it
 	cd bench && go vet ./...
 	HOTPATH_OTELCOL=$(CURDIR)/$(COLLECTOR) go test $(HERE) -timeout 20m ./client/c/... ./examples/... ./internal/e2e/...
 	@internal/tools/user_events.sh $(TESTFLAGS)
+	@internal/tools/kernels.sh 6.1 6.12 -- $(TESTFLAGS)
 
 .PHONY: test-user-events
 test-user-events: build ## run the tests that need user_events, in a virtual machine where this kernel lacks it
@@ -55,4 +56,4 @@ lint: ## check formatting, common mistakes, and that generated files are what th
 
 .PHONY: generate
 generate: ## make the generated files again
-	go generate ./receiver/...
+	go generate ./receiver/... ./internal/source/bpf

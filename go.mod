@@ -3,6 +3,7 @@ module github.com/hotpath-metrics/hotpath
 go 1.26.0
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	github.com/hotpath-metrics/hotpath/client/go v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/collector/component v1.68.0

@@ -40,6 +40,13 @@ func (p *proc) checkNamespace() error {
 	return nil
 }
 
+// CheckNamespace fails where this process's pid namespace is not the kernel's first, or /proc is not mounted: the pids
+// that the kernel tells mean nothing there.
+func CheckNamespace() error {
+	p := proc{root: "/proc"}
+	return p.checkNamespace()
+}
+
 // read returns the start of a file, up to the next call.
 func (p *proc) read(id int32, name string) ([]byte, error) {
 	path := p.root + "/" + strconv.Itoa(int(id)) + "/" + name

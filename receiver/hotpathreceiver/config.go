@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 )
@@ -32,6 +33,9 @@ type Config struct {
 
 	// UserEvents takes the tracepoints that processes write by user_events: hotpath's own, OTLP, and any that it is told of.
 	UserEvents configoptional.Optional[userevents.Config] `mapstructure:"user_events"`
+
+	// BPF reads the segments that processes keep in their own memory.
+	BPF configoptional.Optional[bpf.Config] `mapstructure:"bpf"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -60,6 +64,7 @@ func createDefaultConfig() component.Config {
 		Limits:             defaultLimits,
 		Shm:                configoptional.Default(shm.DefaultConfig()),
 		UserEvents:         configoptional.Default(userevents.DefaultConfig()),
+		BPF:                configoptional.Default(bpf.DefaultConfig()),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
@@ -36,6 +37,8 @@ func TestConfig(t *testing.T) {
 	byName.Shm = configoptional.Some(shm.DefaultConfig())
 	off := defaults()
 	off.Shm = configoptional.None[shm.Config]()
+	memfds := defaults()
+	memfds.BPF = configoptional.Some(bpf.DefaultConfig())
 	events := defaults()
 	events.UserEvents = configoptional.Some(userevents.DefaultConfig())
 	bytes := defaults()
@@ -50,6 +53,7 @@ func TestConfig(t *testing.T) {
 				Segments: 1, SegmentsPerUID: 2, Series: 3, SeriesPerUID: 4, SeriesPerSegment: 5, SegmentSize: 1 << 20, PendingSize: 2 << 20,
 			},
 			Shm: configoptional.Some(shm.Config{Directory: "/dev/shm/elsewhere", Mode: "2770", Group: "metrics", Optional: true}),
+			BPF: configoptional.Some(bpf.Config{Segments: true, Optional: true}),
 			UserEvents: configoptional.Some(userevents.Config{
 				Instance: "other", BufferSizeKB: 4096, OTLP: true, OTLPCumulative: true, Optional: true,
 				Events: mapping.Events{{
@@ -62,6 +66,7 @@ func TestConfig(t *testing.T) {
 		},
 		"hotpath/shm_by_name": byName,
 		"hotpath/shm_off":     off,
+		"hotpath/bpf":         memfds,
 		"hotpath/user_events": events,
 		"hotpath/bytes":       bytes,
 	} {
@@ -106,6 +111,7 @@ func TestInvalidConfigIsNamedByItsKey(t *testing.T) {
 			"limits::pending_size: must be positive, is 0",
 		},
 		"hotpath/shm_directory":        {"shm: directory"},
+		"hotpath/bpf_nothing":          {"bpf: segments"},
 		"hotpath/user_events_instance": {"user_events: instance"},
 		"hotpath/user_events_field":    {`user_events: events::0: value: no field "nothing", the fields are: u32 id`},
 		"hotpath/user_events_type":     {"user_events: events::0::metric: type:"},

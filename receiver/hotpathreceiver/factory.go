@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/source"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/receiver/hotpathreceiver/internal/metadata"
@@ -33,12 +34,17 @@ func createMetrics(_ context.Context, set receiver.Settings, cfg component.Confi
 var sourceTypes = []sourceType{
 	{"shm", func(c *Config, d deps) (source.Source, bool) {
 		return open(c.Shm.Get(), func(b shm.Config) (source.Source, bool) {
-			return shm.New(b, c.Limits.shm(), d.logger, d.telemetry), b.Optional
+			return shm.New(b, c.Limits.segments(), d.logger, d.telemetry), b.Optional
 		})
 	}},
 	{"user_events", func(c *Config, d deps) (source.Source, bool) {
 		return open(c.UserEvents.Get(), func(b userevents.Config) (source.Source, bool) {
 			return userevents.New(b, c.Limits.userEvents(), d.logger, d.telemetry), b.Optional
+		})
+	}},
+	{"bpf", func(c *Config, d deps) (source.Source, bool) {
+		return open(c.BPF.Get(), func(b bpf.Config) (source.Source, bool) {
+			return bpf.New(b, c.Limits.segments(), d.logger, d.telemetry), b.Optional
 		})
 	}},
 }

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 )
 
@@ -63,8 +63,8 @@ func (l *Limits) check() []error {
 	return errs
 }
 
-func (l *Limits) shm() shm.Limits {
-	return shm.Limits{
+func (l *Limits) segments() segments.Limits {
+	return segments.Limits{
 		Segments:         l.Segments,
 		SegmentsPerUID:   l.SegmentsPerUID,
 		Series:           l.Series,

@@ -17,50 +17,51 @@ type telemetry struct {
 	receiver attribute.KeyValue // the Collector's other receivers report under the same names
 }
 
-var _ source.Telemetry = telemetry{}
-
-func (t telemetry) Segments(state string, n int64) {
-	t.ReceiverHotpathSegments.Record(context.Background(), n, t.with(attribute.String("state", state)))
-}
-
-func (t telemetry) SegmentSkipped(reason string) {
-	t.ReceiverHotpathSegmentsSkipped.Add(context.Background(), 1, t.with(attribute.String("reason", reason)))
-}
-
-func (t telemetry) SeriesSkipped(reason string, n int64) {
-	t.ReceiverHotpathSeriesSkipped.Add(context.Background(), n, t.with(attribute.String("reason", reason)))
-}
-
-func (t telemetry) BytesRead(n int64) {
-	t.ReceiverHotpathBytesRead.Add(context.Background(), n, t.with())
-}
-
-func (t telemetry) ClientRefused(n int64) {
-	t.ReceiverHotpathClientMeasurementsRefused.Add(context.Background(), n, t.with())
-}
-
-func (t telemetry) ClientFolded(n int64) {
-	t.ReceiverHotpathClientSeriesFolded.Add(context.Background(), n, t.with())
-}
-
-func (t telemetry) ClientUnplaced(n int64) {
-	t.ReceiverHotpathClientSeriesUnplaced.Add(context.Background(), n, t.with())
-}
-
-func (t telemetry) ClientRejected(n int64) {
-	t.ReceiverHotpathClientSeriesRejected.Add(context.Background(), n, t.with())
-}
-
-// sourceTelemetry is what a source of events reports, under its name.
+// sourceTelemetry is what a source reports, under its name.
 type sourceTelemetry struct {
 	telemetry
 	source attribute.KeyValue
 }
 
-var _ source.EventTelemetry = sourceTelemetry{}
+var (
+	_ source.Telemetry      = sourceTelemetry{}
+	_ source.EventTelemetry = sourceTelemetry{}
+)
 
 func (t telemetry) of(name string) sourceTelemetry {
 	return sourceTelemetry{t, attribute.String("source", name)}
+}
+
+func (t sourceTelemetry) Segments(state string, n int64) {
+	t.ReceiverHotpathSegments.Record(context.Background(), n, t.with(t.source, attribute.String("state", state)))
+}
+
+func (t sourceTelemetry) SegmentSkipped(reason string) {
+	t.ReceiverHotpathSegmentsSkipped.Add(context.Background(), 1, t.with(t.source, attribute.String("reason", reason)))
+}
+
+func (t sourceTelemetry) SeriesSkipped(reason string, n int64) {
+	t.ReceiverHotpathSeriesSkipped.Add(context.Background(), n, t.with(t.source, attribute.String("reason", reason)))
+}
+
+func (t sourceTelemetry) BytesRead(n int64) {
+	t.ReceiverHotpathBytesRead.Add(context.Background(), n, t.with(t.source))
+}
+
+func (t sourceTelemetry) ClientRefused(n int64) {
+	t.ReceiverHotpathClientMeasurementsRefused.Add(context.Background(), n, t.with(t.source))
+}
+
+func (t sourceTelemetry) ClientFolded(n int64) {
+	t.ReceiverHotpathClientSeriesFolded.Add(context.Background(), n, t.with(t.source))
+}
+
+func (t sourceTelemetry) ClientUnplaced(n int64) {
+	t.ReceiverHotpathClientSeriesUnplaced.Add(context.Background(), n, t.with(t.source))
+}
+
+func (t sourceTelemetry) ClientRejected(n int64) {
+	t.ReceiverHotpathClientSeriesRejected.Add(context.Background(), n, t.with(t.source))
 }
 
 func (t sourceTelemetry) EventsRead(n int64) {

@@ -1,0 +1,46 @@
+/* The little that the programs use of the kernel. Field offsets are those of the running kernel: the loader
+ * relocates every access to a structure that is marked so. */
+#pragma once
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef int s32;
+typedef long long s64;
+
+#define SEC(name) __attribute__((section(name), used))
+#define RELOCATED __attribute__((preserve_access_index))
+#define NOINLINE __attribute__((noinline))
+
+/* How bpf(2) map definitions are written in BTF. */
+#define NUMBER(name, value) int (*name)[value]
+#define TYPE(name, value) value *name
+
+enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PERCPU_ARRAY = 6, MAP_RINGBUF = 27 };
+
+static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
+static u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;
+static long (*const bpf_probe_read_user)(void *to, u32 size, const void *from) = (void *)112;
+static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
+static long (*const bpf_seq_write)(void *seq, const void *data, u32 size) = (void *)127;
+static void *(*const bpf_ringbuf_reserve)(void *map, u64 size, u64 flags) = (void *)131;
+static void (*const bpf_ringbuf_submit)(void *record, u64 flags) = (void *)132;
+static void (*const bpf_ringbuf_discard)(void *record, u64 flags) = (void *)133;
+
+enum { RINGBUF_NO_WAKEUP = 1 };
+
+typedef struct { int counter; } RELOCATED atomic_t;
+struct signal_struct { atomic_t live; } RELOCATED;
+struct task_struct { int tgid; struct signal_struct *signal; } RELOCATED;
+struct qstr { const u8 *name; } RELOCATED;
+struct dentry { struct qstr d_name; } RELOCATED;
+struct path { struct dentry *dentry; } RELOCATED;
+struct file { struct path f_path; } RELOCATED;
+struct vm_area_struct { unsigned long vm_start, vm_end, vm_pgoff; struct file *vm_file; } RELOCATED;
+struct seq_file;
+struct bpf_iter_meta { struct seq_file *seq; } RELOCATED;
+struct bpf_iter__task_file { struct bpf_iter_meta *meta; struct task_struct *task; u32 fd; struct file *file; } RELOCATED;
+struct bpf_iter__task_vma { struct bpf_iter_meta *meta; struct task_struct *task; struct vm_area_struct *vma; } RELOCATED;

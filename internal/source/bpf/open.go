@@ -1,0 +1,153 @@
+package bpf
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/internal/segment"
+)
+
+// name is what the kernel calls a client's memfd.
+const name = "/memfd:hotpath (deleted)"
+
+// seals are those without which a memfd is none of a client's: its size is final, and nobody but the process that has it mapped can write.
+const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_SEAL
+
+// errSeals is the reason of a memfd that has not all seals.
+const errSeals segment.Reason = "seals"
+
+// errOther says that a descriptor or mapping is of no memfd named hotpath, or not any more.
+var errOther = errors.New("not a memfd named hotpath")
+
+// memfds are on a file system of the kernel's own, which has this device.
+func memfdDevice() (uint64, error) {
+	fd, err := unix.MemfdCreate("hotpath-collector", unix.MFD_CLOEXEC)
+	if err != nil {
+		return 0, fmt.Errorf("make memfd: %w", err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, fmt.Errorf("stat memfd: %w", err)
+	}
+	return st.Dev, nil
+}
+
+// file is a memfd of another process, not open for reading yet.
+type file struct {
+	fd int
+	st unix.Stat_t
+}
+
+// locate takes hold of what is behind a link in /proc, if it is a memfd. Nothing of a driver runs, whatever it is.
+func locate(link string, device uint64) (*file, error) {
+	fd, err := unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", link, err)
+	}
+	return hold(fd, device)
+}
+
+// locateDescriptor does so with a descriptor of a process. CAP_SYS_PTRACE alone does not open the folder that /proc has them in.
+func locateDescriptor(pid, fd uint32, device uint64) (*file, error) {
+	f, err := locate(procPath(pid, "fd/"+strconv.FormatUint(uint64(fd), 10)), device)
+	if !errors.Is(err, unix.EACCES) {
+		return f, err
+	}
+	pidfd, err := unix.PidfdOpen(int(pid), 0)
+	if err != nil {
+		return nil, fmt.Errorf("open process %d: %w", pid, err)
+	}
+	defer unix.Close(pidfd)
+	own, err := unix.PidfdGetfd(pidfd, int(fd), 0)
+	if err != nil {
+		return nil, fmt.Errorf("get descriptor %d of process %d: %w", fd, pid, err)
+	}
+	return hold(own, device)
+}
+
+// hold takes a descriptor, if it is of a memfd.
+func hold(fd int, device uint64) (*file, error) {
+	f := &file{fd: fd}
+	if err := unix.Fstat(fd, &f.st); err != nil {
+		f.close()
+		return nil, fmt.Errorf("stat memfd: %w", err)
+	}
+	if f.st.Dev != device || f.st.Mode&unix.S_IFMT != unix.S_IFREG {
+		f.close()
+		return nil, errOther
+	}
+	return f, nil
+}
+
+func (f *file) close() { _ = unix.Close(f.fd) }
+
+// open opens it for reading, with a lock state of its own.
+func (f *file) open() (int, error) {
+	link := "/proc/self/fd/" + strconv.Itoa(f.fd)
+	if got, err := os.Readlink(link); err != nil || got != name {
+		return -1, errOther
+	}
+	fd, err := unix.Open(link, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open memfd: %w", err)
+	}
+	has, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err == nil && has&seals != seals {
+		err = fmt.Errorf("%w: has %#x of %#x", errSeals, has&seals, seals)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func procPath(pid uint32, rest string) string {
+	return "/proc/" + strconv.FormatUint(uint64(pid), 10) + "/" + rest
+}
+
+func mappingPath(pid uint32, start, end uint64) string {
+	return procPath(pid, fmt.Sprintf("map_files/%x-%x", start, end))
+}
+
+// mappingAt returns the end of the mapping of a segment that begins at an address of a process.
+func mappingAt(pid uint32, address uint64) (end uint64, err error) {
+	f, err := os.Open(procPath(pid, "maps"))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if start, end, ok := parseMapping(lines.Bytes()); ok && start == address {
+			return end, nil
+		}
+	}
+	return 0, errOther
+}
+
+// parseMapping takes a line like `7f0123456000-7f0123457000 rw-s 00000000 00:01 4711   /memfd:hotpath (deleted)`, if it is of
+// a segment's beginning.
+func parseMapping(line []byte) (start, end uint64, ok bool) {
+	if !bytes.HasSuffix(line, []byte(name)) {
+		return 0, 0, false
+	}
+	fields := bytes.Fields(line)
+	if len(fields) != 7 || string(fields[5])+" "+string(fields[6]) != name || len(bytes.Trim(fields[2], "0")) != 0 {
+		return 0, 0, false
+	}
+	from, to, _ := bytes.Cut(fields[0], []byte("-"))
+	start, err := strconv.ParseUint(string(from), 16, 64)
+	if err != nil {
+		return 0, 0, false
+	}
+	end, err = strconv.ParseUint(string(to), 16, 64)
+	return start, end, err == nil
+}

@@ -1,0 +1,105 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestContainerID(t *testing.T) {
+	id := strings.Repeat("0123456789abcdef", 4)
+	for cgroups, want := range map[string]string{
+		"":                                "",
+		"0::/\n":                          "",
+		"0::/init.scope\n":                "",
+		"0::/system.slice/shop.service\n": "",
+		"0::/docker/" + id + "\n":         id,
+		"0::/system.slice/docker-" + id + ".scope\n":                                                                  id,
+		"0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-" + id + ".scope\n": id,
+		"0::/kubepods/besteffort/pod1/" + id + "\n":                                                                   id,
+		"0::/kubepods.slice/pod1.slice/crio-" + id + ".scope/container\n":                                             id,
+		"0::/machine.slice/libpod-" + id + ".scope\n":                                                                 id,
+		"0::/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:" + id + "\n":                         id,
+		"12:cpu:/docker/" + id + "\n0::/\n":                                                                           id,
+		"1:name=systemd:/docker/" + id[1:] + "\n":                                                                     "",
+		"0::/docker/" + strings.ToUpper(id) + "\n":                                                                    "",
+		"0::": "", "::": "", "x": "",
+	} {
+		assert.Equal(t, want, containerID([]byte(cgroups)), cgroups)
+	}
+}
+
+func TestParseMapping(t *testing.T) {
+	for _, c := range []struct {
+		line       string
+		start, end uint64
+		ok         bool
+	}{
+		{"7f0123456000-7f0123457000 rw-s 00000000 00:01 4711                       /memfd:hotpath (deleted)", 0x7f0123456000, 0x7f0123457000, true},
+		{"7f0123456000-7f0123457000 rw-s 00010000 00:01 4711                       /memfd:hotpath (deleted)", 0, 0, false},
+		{"7f0123456000-7f0123457000 rw-s 00000000 00:01 4711                       /memfd:hotpath2 (deleted)", 0, 0, false},
+		{"7f0123456000-7f0123457000 rw-p 00000000 08:01 4711 /tmp/x /memfd:hotpath (deleted)", 0, 0, false},
+		{"7f0123456000 rw-s 00000000 00:01 4711 /memfd:hotpath (deleted)", 0, 0, false},
+		{"x-y rw-s 00000000 00:01 4711 /memfd:hotpath (deleted)", 0, 0, false},
+		{"", 0, 0, false},
+	} {
+		start, end, ok := parseMapping([]byte(c.line))
+		require.Equal(t, c.ok, ok, c.line)
+		if ok {
+			assert.Equal(t, [2]uint64{c.start, c.end}, [2]uint64{start, end}, c.line)
+		}
+	}
+}
+
+// record is a notice as the program writes it.
+func record(kind, pid, uid uint32, address, offset uint64, page []byte) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, kind)
+	b = binary.NativeEndian.AppendUint32(b, pid)
+	b = binary.NativeEndian.AppendUint32(b, uid)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	b = binary.NativeEndian.AppendUint64(b, address)
+	b = binary.NativeEndian.AppendUint64(b, offset)
+	return append(b, page...)
+}
+
+func TestParseNotice(t *testing.T) {
+	page := make([]byte, pageSize)
+	page[0] = 1
+	n, err := parseNotice(record(noticePage, 2, 3, 4, 5, page))
+	require.NoError(t, err)
+	assert.Equal(t, notice{noticePage, 2, 3, 4, 5, page}, n)
+	n, err = parseNotice(record(noticeEnded, 2, 3, 0, 1, nil))
+	require.NoError(t, err)
+	assert.Equal(t, notice{noticeEnded, 2, 3, 0, 1, nil}, n)
+	for _, b := range [][]byte{nil, record(noticeEnded, 1, 1, 1, 1, nil)[:31], record(noticePage, 1, 1, 1, 1, page[1:])} {
+		_, err := parseNotice(b)
+		require.Error(t, err)
+	}
+}
+
+func FuzzNotice(f *testing.F) {
+	f.Add(record(noticeAnnounced, 1, 2, 3, 4, nil))
+	f.Add(record(noticePage, 1, 2, 3, 4, make([]byte, pageSize)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n, err := parseNotice(b); err == nil && n.kind == noticePage && len(n.page) != pageSize {
+			t.Fatal(len(n.page))
+		}
+	})
+}
+
+func FuzzMapping(f *testing.F) {
+	f.Add([]byte("7f0123456000-7f0123457000 rw-s 00000000 00:01 4711 /memfd:hotpath (deleted)"))
+	f.Fuzz(func(_ *testing.T, b []byte) { parseMapping(b) })
+}
+
+func FuzzContainerID(f *testing.F) {
+	f.Add([]byte("12:cpu:/docker/x\n0::/\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if id := containerID(b); id != "" && len(id) != containerIDLength {
+			t.Fatal(id)
+		}
+	})
+}

@@ -1,0 +1,221 @@
+//go:build ignore
+
+/* What the collector hears of segments in memfds (docs/segment-format.md): that a process announces one, and that such a
+ * process has ended; and where there are some that it has not heard of. */
+#include "kernel.h"
+
+char _license[] SEC("license") = "Dual MIT/GPL";
+
+enum { ANNOUNCED = 1, PAGE, ENDED };
+enum {
+	PAGE_SIZE = 4096,
+	ADDRESSES = 4,        /* segments of a process whose end is taken care of here: one for each library that counts */
+	PAGES = 512, /* of its catalogue, its shared area and each of its stripes that are copied of a segment, at most */
+	STRIPES = 32,
+};
+
+struct notice {
+	u32 kind, tgid, uid, zero;
+	u64 address; /* of the segment's mapping */
+	u64 offset;  /* PAGE: in the segment. ENDED: areas that there was no room for */
+};
+
+struct page {
+	struct notice notice;
+	u8 bytes[PAGE_SIZE];
+};
+
+struct process {
+	u64 addresses[ADDRESSES];
+};
+
+struct held {
+	u64 address;
+	u32 tgid, zero;
+};
+
+/* By tgid: those that have a segment. */
+struct { NUMBER(type, MAP_HASH); NUMBER(max_entries, 32768); TYPE(key, u32); TYPE(value, struct process); } processes SEC(".maps");
+/* What the collector has open: nothing is copied of it. */
+struct { NUMBER(type, MAP_HASH); NUMBER(max_entries, 65536); TYPE(key, struct held); TYPE(value, u8); } holds SEC(".maps");
+struct { NUMBER(type, MAP_RINGBUF); NUMBER(max_entries, 8 << 20); } notices SEC(".maps");
+/* Notices that there was no room for. */
+struct { NUMBER(type, MAP_PERCPU_ARRAY); NUMBER(max_entries, 1); TYPE(key, u32); TYPE(value, u64); } lost SEC(".maps");
+
+/* The user's memory is still there when a process ends: Linux 6.16 and later. */
+const volatile u8 memory_at_exit = 0;
+
+static void count_lost(void)
+{
+	u32 zero = 0;
+	u64 *n = bpf_map_lookup_elem(&lost, &zero);
+
+	if (n)
+		++*n;
+}
+
+static void notify(u32 kind, u32 tgid, u64 address, u64 offset)
+{
+	struct notice *n = bpf_ringbuf_reserve(&notices, sizeof *n, 0);
+
+	if (!n) {
+		count_lost();
+		return;
+	}
+	*n = (struct notice){.kind = kind, .tgid = tgid, .uid = bpf_get_current_uid_gid(), .address = address, .offset = offset};
+	bpf_ringbuf_submit(n, 0);
+}
+
+/* A thread that names itself hp@ and 12 hexadecimal digits says where its process has a segment. */
+SEC("tp_btf/task_rename") int announced(u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	struct process fresh = {}, *known;
+	u64 address = 0;
+	char name[16];
+	u32 tgid;
+
+	if (bpf_probe_read_kernel_str(name, sizeof name, (const void *)ctx[1]) != sizeof name)
+		return 0;
+	if (name[0] != 'h' || name[1] != 'p' || name[2] != '@')
+		return 0;
+	for (int i = 3; i < 15; i++) {
+		u8 c = name[i], digit = c - '0';
+
+		if (digit > 9) {
+			digit = c - 'a' + 10;
+			if (c < 'a' || c > 'f')
+				return 0;
+		}
+		address = address << 4 | digit;
+	}
+	tgid = task->tgid;
+	known = bpf_map_lookup_elem(&processes, &tgid);
+	if (!known) {
+		fresh.addresses[0] = address;
+		bpf_map_update_elem(&processes, &tgid, &fresh, 0);
+	} else {
+		for (int i = 0; i < ADDRESSES; i++)
+			if (known->addresses[i] == 0 || known->addresses[i] == address) {
+				known->addresses[i] = address;
+				break;
+			}
+	}
+	notify(ANNOUNCED, tgid, address, 0);
+	return 0;
+}
+
+/* Copies pages of a segment up to the first that is not there, and returns how many there was no room for. */
+NOINLINE int copy_pages(u32 tgid, u64 address, u64 offset, u32 pages)
+{
+	for (u32 i = 0; i < PAGES && i < pages; i++, offset += PAGE_SIZE) {
+		struct page *p = bpf_ringbuf_reserve(&notices, sizeof *p, 0);
+
+		if (!p) {
+			count_lost();
+			return 1;
+		}
+		p->notice = (struct notice){.kind = PAGE, .tgid = tgid, .uid = bpf_get_current_uid_gid(), .address = address, .offset = offset};
+		if (bpf_probe_read_user(p->bytes, sizeof p->bytes, (const void *)(address + offset)) != 0) {
+			bpf_ringbuf_discard(p, RINGBUF_NO_WAKEUP);
+			return 0;
+		}
+		bpf_ringbuf_submit(p, RINGBUF_NO_WAKEUP);
+	}
+	return 0;
+}
+
+struct head { /* the beginning of a segment */
+	u64 magic, version, header_size, file_size, start_time, pid, instance[2], segment_id;
+	u64 catalogue_offset, catalogue_size, shared_offset, shared_size, stripes_offset, stripe_size, stripe_count;
+};
+struct progress { u64 catalogue_used, stripes_used; }; /* at 192 */
+
+#define MAGIC 0x0a48544150544f48ULL /* HOTPATH\n, little-endian */
+
+NOINLINE int copy_segment(u32 tgid, u64 address)
+{
+	struct head head;
+	struct progress progress;
+	u64 pages;
+	int missing;
+
+	if (bpf_probe_read_user(&head, sizeof head, (const void *)address) != 0 || head.magic != MAGIC ||
+	    bpf_probe_read_user(&progress, sizeof progress, (const void *)(address + 192)) != 0)
+		return 0;
+	missing = copy_pages(tgid, address, 0, 1);
+	pages = (head.catalogue_offset % PAGE_SIZE + progress.catalogue_used + PAGE_SIZE - 1) / PAGE_SIZE;
+	missing += pages > PAGES || progress.stripes_used > STRIPES;
+	missing += copy_pages(tgid, address, head.catalogue_offset & -(u64)PAGE_SIZE, pages > PAGES ? PAGES : (u32)pages);
+	missing += copy_pages(tgid, address, head.shared_offset, PAGES);
+	for (u32 i = 0; i < STRIPES && i < progress.stripes_used; i++)
+		missing += copy_pages(tgid, address, head.stripes_offset + i * head.stripe_size, PAGES);
+	return missing;
+}
+
+SEC("tp_btf/sched_process_exit") int ended(u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	u32 tgid = task->tgid;
+	struct process *known = bpf_map_lookup_elem(&processes, &tgid);
+	u64 missing = 0;
+
+	if (!known || task->signal->live.counter != 0) /* another thread goes on */
+		return 0;
+	for (int i = 0; i < ADDRESSES; i++) {
+		struct held held = {.tgid = tgid, .address = known->addresses[i]};
+
+		if (memory_at_exit && held.address != 0 && !bpf_map_lookup_elem(&holds, &held))
+			missing += copy_segment(tgid, held.address);
+	}
+	bpf_map_delete_elem(&processes, &tgid);
+	notify(ENDED, tgid, 0, missing);
+	return 0;
+}
+
+static int is_segment(struct file *file)
+{
+	static const char want[16] __attribute__((aligned(8))) = "memfd:hotpath";
+	u64 name[2] = {};
+
+	if (bpf_probe_read_kernel_str(name, sizeof name, file->f_path.dentry->d_name.name) != sizeof "memfd:hotpath")
+		return 0;
+	return name[0] == ((const u64 *)want)[0] && name[1] == ((const u64 *)want)[1];
+}
+
+struct found { u32 tgid, fd; u64 start, end; }; /* fd, or start and end of a mapping */
+
+/* Descriptors of segments, of all processes. */
+SEC("iter/task_file") int descriptors(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct found found = {};
+
+	if (!task || !file || !is_segment(file))
+		return 0;
+	found.tgid = task->tgid;
+	found.fd = ctx->fd;
+	bpf_seq_write(ctx->meta->seq, &found, sizeof found);
+	return 0;
+}
+
+/* Mappings of segments, of all processes. */
+SEC("iter/task_vma") int mappings(struct bpf_iter__task_vma *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct vm_area_struct *area = ctx->vma;
+	struct found found = {};
+	struct file *file;
+
+	if (!task || !area)
+		return 0;
+	file = area->vm_file;
+	if (!file || area->vm_pgoff != 0 || !is_segment(file))
+		return 0;
+	found.tgid = task->tgid;
+	found.start = area->vm_start;
+	found.end = area->vm_end;
+	bpf_seq_write(ctx->meta->seq, &found, sizeof found);
+	return 0;
+}

@@ -1,0 +1,204 @@
+// Package bpf reads the segments that hotpath's clients keep in memfds. BPF programs (segments.bpf.c) tell where there is one and
+// when its process ends (load.go, notice.go); the memfd is opened through /proc (open.go, find.go), and what a process counted in
+// its last moments is taken from its memory where that is possible (end.go). What becomes of a segment then is package segments'.
+package bpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+	"go.opentelemetry.io/collector/component"
+	"go.uber.org/zap"
+
+	"github.com/hotpath-metrics/hotpath/internal/emit"
+	processes "github.com/hotpath-metrics/hotpath/internal/process"
+	receiver "github.com/hotpath-metrics/hotpath/internal/source"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
+)
+
+// Telemetry is what the source reports about itself: segments, and the notices that the kernel had no room for.
+type Telemetry interface {
+	receiver.Telemetry
+	receiver.EventTelemetry
+}
+
+var errStopped = errors.New("bpf source is not started")
+
+// source implements the interface of package internal/source.
+type source struct {
+	cfg    Config
+	limits segments.Limits
+	logger *zap.Logger
+	tel    Telemetry
+
+	reading sync.WaitGroup
+	mu      sync.Mutex // guards all below: segments are admitted as they are announced
+	running bool
+	loaded  *programs // nil while BPF cannot be used
+	device  uint64    // of memfds
+	started int64     // UNIX nanoseconds
+	set     *segments.Set
+
+	processes map[uint32][]*segments.Segment // by pid
+	refused   map[segments.Key]refusal
+	copies    map[place]*copied
+	copying   int // pages
+	lookups   int // since the last collection
+	forbidden bool
+	lost      []uint64
+
+	listed, mapped time.Time // when descriptors and mappings were last looked through
+}
+
+// New returns a source that reads nothing until Start.
+func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry Telemetry) receiver.Source {
+	return &source{cfg: cfg, limits: limits, logger: logger, tel: telemetry}
+}
+
+// Start loads the programs and finds the segments that are there already.
+func (s *source) Start(context.Context, component.Host) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = time.Now().UnixNano()
+	s.set = segments.New(s.limits, s.logger, s.tel)
+	s.processes, s.refused, s.copies = map[uint32][]*segments.Segment{}, map[segments.Key]refusal{}, map[place]*copied{}
+	if err := s.enter(); err != nil {
+		if !s.cfg.Optional {
+			return err
+		}
+		s.logger.Warn("Going on without BPF; it is tried again at each collection", zap.Error(err))
+	}
+	s.running = true
+	return nil
+}
+
+func (s *source) enter() error {
+	if err := processes.CheckNamespace(); err != nil {
+		return fmt.Errorf("find processes: %w", err)
+	}
+	device, err := memfdDevice()
+	if err != nil {
+		return err
+	}
+	p, err := load()
+	if err != nil {
+		return err
+	}
+	if !p.exact {
+		s.logger.Info("Processes that end within a millisecond or so of their first count are lost: this kernel gives their memory up too early (before Linux 6.16)")
+	}
+	s.loaded, s.device, s.lost = p, device, nil
+	s.reading.Go(func() { s.listen(p) })
+	s.listed, s.mapped = time.Time{}, time.Time{}
+	s.look() // after the programs run, so that nothing appears unseen
+	return nil
+}
+
+// listen takes notices until the programs are closed.
+func (s *source) listen(p *programs) {
+	var record ringbuf.Record
+	for {
+		if err := p.notices.ReadInto(&record); errors.Is(err, ringbuf.ErrClosed) {
+			return
+		} else if err != nil {
+			s.logger.Warn("Cannot read a notice", zap.Error(err))
+			continue
+		}
+		n, err := parseNotice(record.RawSample)
+		if err != nil {
+			s.logger.Warn("Cannot read a notice", zap.Error(err))
+			continue
+		}
+		s.mu.Lock()
+		if s.loaded == p {
+			s.heed(n)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *source) heed(n notice) {
+	switch n.kind {
+	case noticeAnnounced:
+		s.announced(n.pid, n.address)
+	case noticePage:
+		s.keepPage(n)
+	case noticeEnded:
+		s.ended(n)
+	}
+}
+
+// Collect hands over every process.
+func (s *source) Collect(ctx context.Context, sink emit.Sink) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.running {
+		return errStopped
+	}
+	began := time.Now()
+	var err error
+	if s.loaded == nil {
+		err = s.enter()
+	}
+	if s.loaded != nil {
+		s.lookups = 0
+		s.countLost()
+		s.look()
+	}
+	s.set.Refresh()
+	err = errors.Join(err, s.set.Deliver(ctx, sink, began))
+	s.tel.Segments("skipped", int64(len(s.refused)+s.set.Waiting()))
+	return err
+}
+
+// Commit says that what the last Collect handed over was accepted.
+func (s *source) Commit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set.Commit()
+}
+
+// Shutdown lets go of everything. What lives is found again by the next collector.
+func (s *source) Shutdown(context.Context) error {
+	s.mu.Lock()
+	p := s.loaded
+	s.running, s.loaded = false, nil
+	if s.set != nil {
+		s.set.Close()
+	}
+	for _, c := range s.copies {
+		c.close()
+	}
+	clear(s.copies)
+	s.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	err := p.close()
+	s.reading.Wait()
+	return err
+}
+
+// countLost reports notices that the kernel had no room for. What they would have told is looked for.
+func (s *source) countLost() {
+	lost, err := s.loaded.lost()
+	if err != nil {
+		s.logger.Warn("Cannot tell how much was lost", zap.Error(err))
+		return
+	}
+	for cpu, n := range lost {
+		before := uint64(0)
+		if cpu < len(s.lost) {
+			before = s.lost[cpu]
+		}
+		if n > before {
+			s.tel.EventsDropped(cpu, int64(n-before))
+			s.listed, s.mapped = time.Time{}, time.Time{}
+		}
+	}
+	s.lost = lost
+}

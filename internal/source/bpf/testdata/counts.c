@@ -1,0 +1,77 @@
+/* counts COMMAND [N]: a process with a segment, for tests. What goes on says "ready" first, and lives until its standard input ends. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "hotpath.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+static void stay(void)
+{
+	char c;
+
+	puts("ready");
+	fflush(stdout);
+	while (read(0, &c, 1) > 0)
+		;
+}
+
+int main(int argc, char **argv)
+{
+	const char *command = argc > 1 ? argv[1] : "";
+	uint64_t n = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
+	hotpath_counter c;
+
+	if (strcmp(command, "forge") == 0) { /* N memfds that are no segments */
+		for (; n > 0; n--) {
+			int fd = (int)syscall(SYS_memfd_create, "hotpath", 2 /* MFD_ALLOW_SEALING */);
+			if (fd < 0 || ftruncate(fd, 1 << 16) != 0)
+				return 1;
+			if (argc > 3 && fcntl(fd, 1033 /* F_ADD_SEALS */, 0x17) != 0)
+				return 1;
+		}
+		stay();
+		return 0;
+	}
+	c = hotpath_counter_new("counts.adds", "1", "", NULL, 0);
+	hotpath_counter_add(c, n);
+	if (strcmp(command, "die") == 0) /* at once */
+		kill(getpid(), SIGKILL);
+	if (strcmp(command, "series") == 0) { /* several pages of catalogue and values, and at once to the end */
+		for (int i = 0; i < 400; i++) {
+			hotpath_attr attr = HOTPATH_INT("i", i);
+			hotpath_counter_add(hotpath_counter_new("counts.series", "1", "What is counted, many times over", &attr, 1), n);
+			hotpath_histogram_record(hotpath_histogram_new("counts.values", "s", "", &attr, 1), 1.5);
+		}
+		_exit(0);
+	}
+	if (strcmp(command, "many") == 0)
+		for (uint64_t i = 1; i < n; i++) {
+			hotpath_attr attr = HOTPATH_INT("i", (int64_t)i);
+			hotpath_counter_add(hotpath_counter_new("counts.series", "1", "What is counted, many times over", &attr, 1), i);
+		}
+	if (strcmp(command, "closed") == 0)
+		syscall(SYS_close_range, 3, ~0U, 0);
+	if (strcmp(command, "child") == 0 && fork() == 0) { /* which counts, too */
+		hotpath_counter_add(c, n);
+		stay();
+		return 0;
+	}
+	if (strcmp(command, "heir") == 0) { /* a child that never counts outlives its parent, and has its mapping */
+		if (fork() != 0)
+			_exit(0);
+		puts("ready");
+		fflush(stdout);
+		close(1);
+		stay();
+		return 0;
+	}
+	stay();
+	if (strcmp(command, "child") == 0)
+		wait(NULL);
+	return 0;
+}

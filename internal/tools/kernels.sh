@@ -1,0 +1,28 @@
+#!/bin/sh
+# Run the tests of the source bpf on the distribution's own kernels, in virtual machines.
+# Usage: kernels.sh RELEASE... [-- FLAGS OF go test]
+set -eu
+cd "$(dirname "$0")/../.."
+releases=""
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+	releases="$releases $1"
+	shift
+done
+[ $# = 0 ] || shift
+flags=$(for f in "$@"; do printf ' %s' "-test.${f#-}"; done)
+tests=$PWD/_build/kernels
+mkdir -p "$tests"
+gcc -O2 -static -pthread -Iclient/c internal/source/bpf/testdata/counts.c -o "$tests/counts"
+CGO_ENABLED=0 go test -c -o "$tests/bpf.test" ./internal/source/bpf
+go build -o _build/vm ./internal/kerneltest/vm
+status=0
+for release in $releases; do
+	if ! internal/kerneltest/distribution.sh "$release" >/dev/null; then
+		echo "Linux $release cannot be had: the source bpf is not tested on it" >&2
+		[ -z "${CI:-}" ] || status=1
+		continue
+	fi
+	echo "the source bpf on Linux $release, in a virtual machine"
+	KERNEL=$release _build/vm "cd internal/source/bpf && HOTPATH_PROGRAMS=$tests $tests/bpf.test -test.timeout 10m$flags" || status=1
+done
+exit $status
