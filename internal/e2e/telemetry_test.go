@@ -30,12 +30,12 @@ func TestCollectorReportsAboutTheReceiver(t *testing.T) {
 	metrics := map[string]float64{}
 	satisfied := func() bool {
 		metrics = scrape(t, port)
-		return metrics[`otelcol_receiver_hotpath_segments{state="live"}`] == 1 &&
-			metrics[`otelcol_receiver_hotpath_segments{state="dead"}`] == 0 &&
-			metrics[`otelcol_receiver_hotpath_segments{state="skipped"}`] > 0 &&
-			metrics[`otelcol_receiver_hotpath_segments_skipped{reason="fifo"}`] == 1 &&
-			metrics[`otelcol_receiver_hotpath_client_measurements_refused`] == 1 &&
-			metrics[`otelcol_receiver_hotpath_bytes_read`] > 0 &&
+		return metrics[`otelcol_receiver_hotpath_segments{source="shm",state="live"}`] == 1 &&
+			metrics[`otelcol_receiver_hotpath_segments{source="shm",state="dead"}`] == 0 &&
+			metrics[`otelcol_receiver_hotpath_segments{source="shm",state="skipped"}`] > 0 &&
+			metrics[`otelcol_receiver_hotpath_segments_skipped{reason="fifo",source="shm"}`] == 1 &&
+			metrics[`otelcol_receiver_hotpath_client_measurements_refused{source="shm"}`] == 1 &&
+			metrics[`otelcol_receiver_hotpath_bytes_read{source="shm"}`] > 0 &&
 			metrics[`otelcol_receiver_hotpath_collection_duration_count`] > 0 &&
 			metrics[`otelcol_receiver_accepted_metric_points`] > 0
 	}
