@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -53,7 +52,6 @@ func benchHeard(p plan, program string) (rows []row, err error) {
 	defer func() { err = errors.Join(err, src.Shutdown(context.Background())) }()
 
 	c := &cProgram{path: program, dir: filepath.Dir(program), transport: "user_events"}
-	began := processTime()
 	err = c.run(p, 2, func(r *cRun) error {
 		times := func(subject string) series { return r.times[timeKey(subject, 1)] }
 		for _, s := range []struct{ subject, what string }{
@@ -71,7 +69,6 @@ func benchHeard(p plan, program string) (rows []row, err error) {
 		if err := src.Collect(context.Background(), found); err != nil {
 			return err
 		}
-		reading := processTime() - began
 		rows = append(rows, exact(group, "totals after what was dropped", found, r.totals["bench.adds"], r.totals["bench.values"]))
 
 		counts.mu.Lock()
@@ -82,8 +79,6 @@ func benchHeard(p plan, program string) (rows []row, err error) {
 			newRow(group, fmt.Sprintf("neither read nor counted as dropped, of %.1f million", float64(all)/1e6), "events", series{max(unaccounted, -unaccounted)}).
 				within(budget{}),
 			newRow(group, "read of what was written at full speed", "%", series{100 * float64(counts.read) / float64(all)}),
-			newRow(group, "the Collector's CPU time for each event it read", "ns", series{float64(reading/time.Nanosecond) / float64(counts.read)}).
-				beside("the writer's", series{float64(reading) / float64(counts.read)}, times("counter_add")[:1]),
 		)
 		return nil
 	})
