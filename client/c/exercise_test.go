@@ -300,7 +300,7 @@ func TestBadSeriesAreRefused(t *testing.T) {
 func TestClientsSurviveLimits(t *testing.T) {
 	program := compilers[0].compile(t, "testdata/exercise.c", "-lm")
 	for _, how := range []struct{ transport, limit, status string }{
-		{"shm", "files", ": Too many open files; create it or set HOTPATH_DIR; and cannot make a memfd: Too many open files"},
+		{"shm", "files", ": Too many open files; raise the limit (ulimit -n); and cannot make a memfd: Too many open files"},
 		{"bpf", "files", "counting in private memory: cannot make a memfd: Too many open files"},
 		{"shm", "fsize", "counting in private memory: the file size limit (ulimit -f)"},
 		{"bpf", "fsize", "counting in private memory: the file size limit (ulimit -f)"},

@@ -2480,7 +2480,10 @@ static inline int hotpath__why(const struct hotpath__state *s, char *text, size_
 
 	switch ((enum hotpath__where)where) {
 	case HOTPATH__W_TRANSPORT: return snprintf(text, size, "this version knows HOTPATH_TRANSPORT shm, bpf, user_events and off only");
-	case HOTPATH__W_DIRECTORY: return snprintf(text, size, "cannot open %.255s: %s; create it or set HOTPATH_DIR", s->path, why);
+	case HOTPATH__W_DIRECTORY:
+		return snprintf(text, size, "cannot open %.255s: %s; %s", s->path, why,
+			error == ENOENT ? "create it or set HOTPATH_DIR" : error == EACCES ? "give this user the right to write there or set HOTPATH_DIR"
+			: error == EMFILE ? "raise the limit (ulimit -n)" : "set HOTPATH_DIR to a directory");
 	case HOTPATH__W_CROWDED: return snprintf(text, size, "%.255s has more than %d entries; is a collector running?", s->path, HOTPATH__DIR_ENTRIES);
 	case HOTPATH__W_FULL: return snprintf(text, size, "the file system of %.255s is nearly full", s->path);
 	case HOTPATH__W_FILE: return snprintf(text, size, "cannot create a file in %.255s: %s", s->path, why);

@@ -200,8 +200,8 @@ func TestMemfdIsWhereNoFileCanBe(t *testing.T) {
 		status string
 	}{
 		"no directory":      {func(*testing.T) string { return "/dev/shm/none/none" }, "cannot open /dev/shm/none/none: No such file or directory; create it or set HOTPATH_DIR"},
-		"long path":         {func(*testing.T) string { return "/" + strings.Repeat("a", 300) }, "cannot open /" + strings.Repeat("a", 254) + ": File name too long; create it or set HOTPATH_DIR"},
-		"no file system":    {func(*testing.T) string { return "/proc/self" }, "cannot open /proc/self: Not a directory; create it or set HOTPATH_DIR"},
+		"long path":         {func(*testing.T) string { return "/" + strings.Repeat("a", 300) }, "cannot open /" + strings.Repeat("a", 254) + ": File name too long; set HOTPATH_DIR to a directory"},
+		"no file system":    {func(*testing.T) string { return "/proc/self" }, "cannot open /proc/self: Not a directory; set HOTPATH_DIR to a directory"},
 		"nearly full":       {full, "is nearly full"},
 		"many entries":      {crowded, "has more than 8192 entries; is a collector running?"},
 		"no further inodes": {noInodes, "No space left on device"},

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +58,7 @@ func point(to io.Writer, series, values string, before map[string]float64, key s
 		fmt.Fprintf(to, "  %s %s\n", series, values)
 		return
 	}
-	fmt.Fprintf(to, "  %-42s %10.6g%s\n", series, v, change(before, key, v))
+	fmt.Fprintf(to, "  %-42s %10s%s\n", series, figure(v), change(before, key, v))
 }
 
 func change(before map[string]float64, key string, v float64) string {
@@ -66,7 +67,19 @@ func change(before map[string]float64, key string, v float64) string {
 	if !known || v == old {
 		return ""
 	}
-	return fmt.Sprintf(" (%+.6g)", v-old)
+	sign := ""
+	if v > old {
+		sign = "+"
+	}
+	return " (" + sign + figure(v-old) + ")"
+}
+
+// figure has all digits of a whole number.
+func figure(v float64) string {
+	if v == math.Trunc(v) {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return fmt.Sprintf("%.6g", v)
 }
 
 // quantile is the upper bound of the bucket in which it lies; buckets read `leBOUND=COUNT`.

@@ -30,6 +30,9 @@ type directory struct {
 
 // openDirectory makes the directory if it is missing, and locks it.
 func openDirectory(cfg Config, logger *zap.Logger) (*directory, error) {
+	if _, err := groupID(cfg.Group); err != nil { // before anything is made
+		return nil, err
+	}
 	fd, made, err := openOrMake(cfg)
 	if err != nil {
 		return nil, err
@@ -127,15 +130,13 @@ func (d *directory) prepare(cfg Config, made bool, logger *zap.Logger) error {
 // own gives the directory the configured group and mode, whatever the umask: the default
 // mode only if it is new here. If adopt is set it gives it this user, too.
 func (d *directory) own(cfg Config, isNew, adopt bool) error {
-	uid, gid := -1, -1
+	uid := -1
 	if adopt {
 		uid = os.Geteuid()
 	}
-	if cfg.Group != "" {
-		var err error
-		if gid, err = groupID(cfg.Group); err != nil {
-			return err
-		}
+	gid, err := groupID(cfg.Group)
+	if err != nil {
+		return err
 	}
 	// Owner before mode: chown clears the set-group-id bit.
 	if uid >= 0 || gid >= 0 {
@@ -156,13 +157,17 @@ func (d *directory) own(cfg Config, isNew, adopt bool) error {
 	return nil
 }
 
+// groupID is -1 for no name.
 func groupID(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
 	if gid, err := strconv.ParseUint(name, 10, 31); err == nil {
 		return int(gid), nil
 	}
 	group, err := user.LookupGroup(name)
 	if err != nil {
-		return -1, fmt.Errorf("shm::group: %w", err)
+		return -1, fmt.Errorf("shm::group: %w: make it (groupadd %s), or give a number", err, name)
 	}
 	return strconv.Atoi(group.Gid)
 }

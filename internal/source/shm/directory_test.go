@@ -355,6 +355,8 @@ func TestValidateNamesEveryKeyThatIsWrong(t *testing.T) {
 func TestUnknownGroupIsNamedAtStart(t *testing.T) {
 	f := unstarted(t)
 	f.cfg.Group = "no such group " + strings.Repeat("x", 8)
+	f.cfg.Directory += "-of-a-group"
 	f.renew()
 	require.ErrorContains(t, f.src.Start(context.Background(), nil), "shm::group")
+	require.NoDirExists(t, f.cfg.Directory, "what the next start would take as it is")
 }
