@@ -3,6 +3,7 @@ package bpf
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,8 +22,12 @@ const (
 )
 
 const (
-	// maxCopying bounds what is held of copies that are not complete, in pages.
+	// maxCopying bounds what is held of copies, in pages; they are the Collector's own memory.
 	maxCopying = 64 << 20 / pageSize
+	// maxCopies bounds how many are not complete.
+	maxCopies = 256
+	// An end that was not heard of is supposed after this time.
+	copyAtMost = 10 * time.Second
 	// maxOffset is where a page of a segment lies below.
 	maxOffset = 1 << 40
 	// The kernel tells of the end before it takes the memory away: how often and how long that is waited for.
@@ -30,57 +35,75 @@ const (
 	settleAfter = time.Millisecond
 )
 
-// place is where a process had a segment.
-type place struct {
-	pid     uint32
-	address uint64
-}
-
 // copied is a segment as the kernel copies it from the memory of a process that ends, page by page.
 type copied struct {
-	fd    int // a memfd
-	pages int
+	address uint64 // where the process had it
+	uid     uint32
+	fd      int // a memfd, or -1
+	pages   int
+	cut     bool // there was no room for all pages
+	began   time.Time
 }
 
-func (c *copied) close() { _ = unix.Close(c.fd) }
+func (c *copied) close() {
+	if c.fd >= 0 {
+		_ = unix.Close(c.fd)
+	}
+}
 
 func (s *source) keepPage(n notice) {
-	at := place{n.pid, n.address}
-	c := s.copies[at]
-	if c == nil {
-		fd, err := unix.MemfdCreate("hotpath-copy", unix.MFD_CLOEXEC)
-		if err != nil {
-			s.logger.Warn("Cannot keep what a process counted last", zap.Error(err))
-			return
-		}
-		c = &copied{fd: fd}
-		s.copies[at] = c
+	i := slices.IndexFunc(s.copies[n.pid], func(c *copied) bool { return c.address == n.address })
+	if i < 0 {
+		i = len(s.copies[n.pid])
+		s.copies[n.pid] = append(s.copies[n.pid], s.newCopy(n))
 	}
-	if s.copying >= maxCopying || n.offset > maxOffset {
+	c := s.copies[n.pid][i]
+	if c.fd < 0 || s.copying >= maxCopying || n.offset > maxOffset {
+		c.cut = true
 		return
 	}
 	if _, err := unix.Pwrite(c.fd, n.page, int64(n.offset)); err != nil {
 		s.logger.Warn("Cannot keep what a process counted last", zap.Error(err))
+		c.cut = true
 		return
 	}
 	c.pages++
 	s.copying++
 }
 
+func (s *source) newCopy(n notice) *copied {
+	c := &copied{address: n.address, uid: n.uid, fd: -1, began: time.Now()}
+	if len(s.copies) >= maxCopies || s.copying >= maxCopying {
+		return c
+	}
+	fd, err := unix.MemfdCreate("hotpath-copy", unix.MFD_CLOEXEC)
+	if err != nil {
+		s.logger.Warn("Cannot keep what a process counted last", zap.Error(err))
+		return c
+	}
+	c.fd = fd
+	return c
+}
+
 // ended takes the last values of a process.
 func (s *source) ended(n notice) {
 	known := len(s.processes[n.pid]) > 0
-	for at, c := range s.copies {
-		if at.pid != n.pid {
-			continue
+	// What was copied for nothing, since it was not known to be open, may be cut.
+	cut := n.offset > 0 && !slices.ContainsFunc(s.processes[n.pid], func(seg *segments.Segment) bool { return seg.Origin.(*origin).address == 0 })
+	copies := s.copies[n.pid]
+	delete(s.copies, n.pid)
+	for _, c := range copies {
+		switch taken := s.takeCopy(c, n.pid); {
+		case taken:
+			known = true
+			cut = cut || c.cut || n.offset > 0
+		case c.fd < 0:
+			cut = true
 		}
-		delete(s.copies, at)
-		s.copying -= c.pages
-		known = s.takeCopy(c, n) || known
 	}
 	o := &origin{pid: n.pid}
 	switch {
-	case n.offset > 0:
+	case cut:
 		s.miss(o, errNotCopied, "Some of what a process counted last could not be copied")
 	case !known && !s.loaded.exact:
 		s.miss(o, errTooShort, "A process ended before its segment could be read")
@@ -88,38 +111,50 @@ func (s *source) ended(n notice) {
 	s.settle(n.pid, settleTries, settleAfter)
 }
 
+// endLost takes copies of processes whose end was not heard of.
+func (s *source) endLost() {
+	for pid, copies := range s.copies {
+		if time.Since(copies[0].began) >= copyAtMost {
+			s.ended(notice{kind: noticeEnded, pid: pid})
+		}
+	}
+}
+
 func (s *source) miss(o *origin, reason segment.Reason, what string) {
 	s.tel.SegmentSkipped(string(reason))
 	s.logger.Warn(what, zap.String("name", o.Name()), zap.String("reason", string(reason)))
 }
 
-// takeCopy admits a copy, unless the segment was opened at the last moment.
-func (s *source) takeCopy(c *copied, n notice) bool {
-	o := &origin{source: s, pid: n.pid}
-	err := c.complete()
-	var st unix.Stat_t
-	if err == nil {
-		err = unix.Fstat(c.fd, &st)
-	}
-	var seg *segments.Segment
-	if err == nil {
-		seg, err = s.set.Admit(c.fd, &st, n.uid, o)
-	}
+// takeCopy admits a copy. It returns false if the segment was opened at the last moment, or the copy is no good.
+func (s *source) takeCopy(c *copied, pid uint32) bool {
+	o := &origin{source: s, pid: pid, pages: c.pages}
+	seg, err := s.admitCopy(c, o)
 	if err != nil {
 		c.close()
-		reason := segment.ReasonOf(err, segments.ErrUnreadable)
-		if reason != segments.ErrDuplicate {
+		s.copying -= c.pages
+		if reason := segment.ReasonOf(err, segments.ErrUnreadable); reason != segments.ErrDuplicate && c.fd >= 0 {
 			s.tel.SegmentSkipped(string(reason))
 			s.logger.Warn("Not reading the copy of a segment", zap.String("name", o.Name()), zap.String("reason", string(reason)), zap.Error(err))
 		}
-		return reason == segments.ErrDuplicate
+		return false
 	}
 	o.segment = seg
-	seg.Scope = uint64(n.pid)
-	seg.Who.PID, seg.Who.UID = uint64(n.pid), n.uid
+	seg.Scope = uint64(pid)
+	seg.Who.PID = uint64(pid)
 	seg.Seen = seg.Start() < s.started
-	s.processes[n.pid] = append(s.processes[n.pid], seg)
+	s.processes[pid] = append(s.processes[pid], seg)
 	return true
+}
+
+func (s *source) admitCopy(c *copied, o *origin) (*segments.Segment, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(c.fd, &st); err != nil {
+		return nil, fmt.Errorf("stat copy: %w", err)
+	}
+	return s.set.Admit(c.fd, &st, c.uid, o)
 }
 
 // complete gives the copy the size that it says it has.

@@ -3,11 +3,9 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
-	"github.com/cilium/ebpf/link"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
@@ -17,10 +15,13 @@ import (
 
 const (
 	// Announcements that are followed up between two collections at most: whoever announces more is found by looking.
-	maxLookups = 4096
-	// How often all processes are looked through for what was not announced, or not heard.
-	listEvery = 10 * time.Second
-	mapEvery  = time.Minute
+	maxLookups        = 4096
+	maxLookupsProcess = 8
+	// Where looking at one process takes looking at all, so many are at most.
+	maxLists = 256
+	// As many bytes of lists of mappings are read for one of them at most, and for all: about 100 ms.
+	maxMap  = 1 << 20
+	maxMaps = 16 << 20
 )
 
 // origin implements [segments.Origin].
@@ -28,6 +29,7 @@ type origin struct {
 	source  *source
 	pid     uint32
 	address uint64 // where it was announced; 0 if it was found otherwise
+	pages   int    // of a copy
 	segment *segments.Segment
 }
 
@@ -41,6 +43,7 @@ func (o *origin) Delivered(*segments.Segment) {}
 
 func (o *origin) Closed() {
 	s := o.source
+	s.copying -= o.pages
 	if o.address != 0 && s.loaded != nil {
 		s.loaded.release(o.pid, o.address)
 	}
@@ -54,53 +57,83 @@ func (o *origin) Closed() {
 type refusal struct {
 	reason segment.Reason
 	told   bool
+	seen   time.Time
 }
 
 // refuse remembers a memfd that is not read, and says so once. One without its seals may be just about to get them.
 func (s *source) refuse(key segments.Key, name string, reason segment.Reason, cause error) {
 	old, known := s.refused[key]
-	if known && old.told && old.reason == reason {
-		return
+	if !known && len(s.refused) >= 2*s.limits.Segments {
+		return // else it would be told each time
 	}
 	tell := reason != errSeals || known
-	if known || len(s.refused) < 2*s.limits.Segments {
-		s.refused[key] = refusal{reason, tell}
-	}
-	if !tell {
+	s.refused[key] = refusal{reason, tell, time.Now()}
+	if !tell || old.told && old.reason == reason {
 		return
 	}
 	s.tel.SegmentSkipped(string(reason))
 	s.logger.Warn("Not reading a segment", zap.String("name", name), zap.String("reason", string(reason)), zap.Error(cause))
 }
 
+// hopeless says that there is nothing to be done about a memfd: it is open, or was refused for good.
+func (s *source) hopeless(key segments.Key, uid uint32) bool {
+	if s.set.Lookup(key) != nil {
+		return true
+	}
+	r, known := s.refused[key]
+	if !known || !r.told {
+		return false
+	}
+	r.seen = time.Now()
+	s.refused[key] = r
+	switch r.reason {
+	case segments.ErrLimit:
+		return s.set.Full(uid)
+	case segments.ErrDescriptors, segments.ErrUnreadable:
+		return false
+	}
+	return true
+}
+
 // announced opens the segment that a process says it has mapped at an address.
-func (s *source) announced(pid uint32, address uint64) {
-	if s.lookups++; s.lookups > maxLookups {
+func (s *source) announced(n notice) {
+	if s.lookups >= maxLookups || s.maps >= maxMaps || s.asked[n.pid] >= maxLookupsProcess {
 		s.listed, s.mapped = time.Time{}, time.Time{}
 		return
 	}
-	end, err := mappingAt(pid, address)
+	s.lookups++
+	s.asked[n.pid]++
+	for _, id := range slices.Compact([]uint32{n.pid, n.tid}) { // a process whose first thread has ended can be seen by another
+		if s.open(id, n) {
+			return
+		}
+	}
+}
+
+func (s *source) open(id uint32, n notice) bool {
+	end, read, err := mappingAt(id, n.address)
+	s.maps += read
+	if read >= maxMap {
+		s.listed, s.mapped = time.Time{}, time.Time{}
+	}
 	if errors.Is(err, unix.EACCES) {
-		s.forbid(pid, err)
+		s.forbid(id, err)
 	}
 	if err != nil {
-		return // the process has ended, or says what isn't so
+		return false // the process has ended, or says what isn't so
 	}
-	f, err := locate(mappingPath(pid, address, end), s.device)
+	f, err := locate(mappingPath(id, n.address, end), s.device)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) { // its descriptor does as well, where it is open
-		s.list(s.loaded.descriptors, func(d found) (*file, error) {
-			if d.pid != pid {
-				return nil, errOther
-			}
-			return locateDescriptor(d.pid, d.fd, s.device)
-		})
-		return
+		s.lookups += maxLookups / maxLists
+		s.listDescriptors()
+		return true
 	}
 	if err != nil {
-		return
+		return false
 	}
 	defer f.close()
-	s.take(f, address, pid)
+	s.take(f, n.address, n.pid)
+	return true
 }
 
 // forbid says, once, that there is no right to look at other users' processes.
@@ -113,75 +146,10 @@ func (s *source) forbid(pid uint32, err error) {
 		"and for those whose descriptor is closed CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE", zap.Uint32("pid", pid), zap.Error(err))
 }
 
-// look looks through all processes, if it is time.
-func (s *source) look() {
-	now := time.Now()
-	if now.Sub(s.listed) >= listEvery {
-		s.listed = now
-		s.list(s.loaded.descriptors, func(d found) (*file, error) { return locateDescriptor(d.pid, d.fd, s.device) })
-	}
-	if now.Sub(s.mapped) >= mapEvery {
-		s.mapped = now
-		s.list(s.loaded.mappings, func(m found) (*file, error) { return locate(mappingPath(m.pid, m.start, m.end), s.device) })
-	}
-}
-
-// list takes the segments that the kernel lists. Those of a forked process may be its parent's.
-func (s *source) list(of *link.Iter, locate func(found) (*file, error)) {
-	all, err := read(of)
-	if err != nil {
-		s.logger.Warn("Cannot list segments", zap.Error(err))
-		return
-	}
-	files := map[segments.Key]*file{}
-	having := map[segments.Key][]uint32{}
-	defer func() {
-		for _, f := range files {
-			f.close()
-		}
-	}()
-	for len(all) > 0 {
-		var one found
-		var ok bool
-		if one, all, ok = parseFound(all); !ok {
-			break
-		}
-		f, err := locate(one)
-		if (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)) && len(s.processes[one.pid]) == 0 {
-			s.forbid(one.pid, err)
-		}
-		if err != nil {
-			continue // it has just gone
-		}
-		key := segments.KeyOf(&f.st)
-		if files[key] != nil || s.set.Lookup(key) != nil || len(files) >= s.limits.Segments {
-			f.close()
-		} else {
-			files[key] = f
-		}
-		having[key] = append(having[key], one.pid)
-	}
-	for key, f := range files {
-		s.take(f, 0, having[key]...)
-	}
-}
-
-func read(of *link.Iter) ([]byte, error) {
-	r, err := of.Open()
-	if err != nil {
-		return nil, err
-	}
-	all, err := io.ReadAll(r)
-	return all, errors.Join(err, r.Close())
-}
-
 // take admits the segment in a file that some processes have.
 func (s *source) take(f *file, address uint64, pids ...uint32) {
 	key := segments.KeyOf(&f.st)
-	if seg := s.set.Lookup(key); seg != nil {
-		return
-	}
-	if r := s.refused[key]; r.told && address == 0 && (r.reason != segments.ErrLimit || s.set.Full(f.st.Uid)) {
+	if s.set.Lookup(key) != nil || address == 0 && s.hopeless(key, f.st.Uid) {
 		return
 	}
 	o := &origin{source: s, pid: pids[0], address: address}
@@ -208,11 +176,10 @@ func (s *source) take(f *file, address uint64, pids ...uint32) {
 	}
 	seg.Seen = seg.Start() < s.started
 	s.processes[o.pid] = append(s.processes[o.pid], seg)
-	if err := s.loaded.watch(o.pid); err != nil {
-		s.logger.Warn("Cannot watch a process for its end; it is noticed at the next collection", zap.Error(err))
-	}
-	if address != 0 {
+	if address != 0 { // the program watches it since it was announced
 		// Where this fails, the segment is copied for nothing when its process ends.
 		_ = s.loaded.hold(o.pid, address)
+	} else if err := s.loaded.watch(o.pid); err != nil {
+		s.logger.Warn("Cannot watch a process for its end; it is noticed at the next collection", zap.Error(err))
 	}
 }

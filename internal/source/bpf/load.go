@@ -25,8 +25,8 @@ type programs struct {
 	exact bool
 }
 
-// load has the kernel run the programs. The error says what is missing and how to get it.
-func load() (*programs, error) {
+// load has the kernel run the programs, which look for files of a device. The error says what is missing and how to get it.
+func load(device uint64) (*programs, error) {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return nil, fmt.Errorf("this kernel does not describe its types (/sys/kernel/btf/vmlinux): the bpf source takes Linux 5.12 or later with "+
@@ -40,6 +40,9 @@ func load() (*programs, error) {
 	p := &programs{exact: memoryAtExit(kernel)}
 	if err := spec.Variables[segmentsVarMemoryAtExit].Set(b2i(p.exact)); err != nil {
 		return nil, fmt.Errorf("set %s: %w", segmentsVarMemoryAtExit, err)
+	}
+	if err := spec.Variables[segmentsVarDevice].Set(unix.Major(device)<<20 | unix.Minor(device)); err != nil { // as in linux/kdev_t.h
+		return nil, fmt.Errorf("set %s: %w", segmentsVarDevice, err)
 	}
 	if p.collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}); err != nil {
 		return nil, explain(err)
@@ -105,6 +108,22 @@ func (p *programs) watch(pid uint32) error {
 		return nil
 	}
 	return err
+}
+
+// sweep forgets processes that had ended already when they were to be watched.
+func (p *programs) sweep() error {
+	var pid uint32
+	var over []uint32
+	all := p.collection.Maps[segmentsMapProcesses].Iterate()
+	for all.Next(&pid, &segmentsProcess{}) {
+		if errors.Is(unix.Kill(int(pid), 0), unix.ESRCH) {
+			over = append(over, pid)
+		}
+	}
+	for _, pid := range over {
+		_ = p.collection.Maps[segmentsMapProcesses].Delete(pid) // its end may come in between
+	}
+	return all.Err()
 }
 
 // hold says that the collector has a segment open: nothing has to be copied when its process ends.

@@ -117,20 +117,23 @@ func mappingPath(pid uint32, start, end uint64) string {
 	return procPath(pid, fmt.Sprintf("map_files/%x-%x", start, end))
 }
 
-// mappingAt returns the end of the mapping of a segment that begins at an address of a process.
-func mappingAt(pid uint32, address uint64) (end uint64, err error) {
+// mappingAt returns the end of the mapping of a segment that begins at an address of a process, and how much it read to find that out:
+// it gives up at maxMap.
+func mappingAt(pid uint32, address uint64) (end uint64, read int64, err error) {
 	f, err := os.Open(procPath(pid, "maps"))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if start, end, ok := parseMapping(lines.Bytes()); ok && start == address {
-			return end, nil
+	for read < maxMap && lines.Scan() {
+		line := lines.Bytes()
+		read += int64(len(line))
+		if start, end, ok := parseMapping(line); ok && start == address {
+			return end, read, nil
 		}
 	}
-	return 0, errOther
+	return 0, read, errOther
 }
 
 // parseMapping takes a line like `7f0123456000-7f0123457000 rw-s 00000000 00:01 4711   /memfd:hotpath (deleted)`, if it is of

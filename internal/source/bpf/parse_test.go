@@ -70,10 +70,10 @@ func TestParseNotice(t *testing.T) {
 	page[0] = 1
 	n, err := parseNotice(record(noticePage, 2, 3, 4, 5, page))
 	require.NoError(t, err)
-	assert.Equal(t, notice{noticePage, 2, 3, 4, 5, page}, n)
+	assert.Equal(t, notice{noticePage, 2, 3, 0, 4, 5, page}, n)
 	n, err = parseNotice(record(noticeEnded, 2, 3, 0, 1, nil))
 	require.NoError(t, err)
-	assert.Equal(t, notice{noticeEnded, 2, 3, 0, 1, nil}, n)
+	assert.Equal(t, notice{noticeEnded, 2, 3, 0, 0, 1, nil}, n)
 	for _, b := range [][]byte{nil, record(noticeEnded, 1, 1, 1, 1, nil)[:31], record(noticePage, 1, 1, 1, 1, page[1:])} {
 		_, err := parseNotice(b)
 		require.Error(t, err)

@@ -21,8 +21,14 @@ type segmentsHeld struct {
 }
 
 type segmentsProcess struct {
-	_         structs.HostLayout
-	Addresses [4]uint64
+	_      structs.HostLayout
+	Places [4]struct {
+		_       structs.HostLayout
+		Address uint64
+		Uid     uint32
+		Zero    uint32
+	}
+	Next uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -37,6 +43,7 @@ const (
 	segmentsProgDescriptors = "descriptors"
 	segmentsProgEnded       = "ended"
 	segmentsProgMappings    = "mappings"
+	segmentsVarDevice       = "device"
 	segmentsVarMemoryAtExit = "memory_at_exit"
 )
 
@@ -102,6 +109,7 @@ type segmentsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type segmentsVariableSpecs struct {
+	Device       *ebpf.VariableSpec `ebpf:"device"`
 	MemoryAtExit *ebpf.VariableSpec `ebpf:"memory_at_exit"`
 }
 
@@ -144,6 +152,7 @@ func (m *segmentsMaps) Close() error {
 //
 // It can be passed to loadSegmentsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type segmentsVariables struct {
+	Device       *ebpf.Variable `ebpf:"device"`
 	MemoryAtExit *ebpf.Variable `ebpf:"memory_at_exit"`
 }
 

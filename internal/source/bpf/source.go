@@ -1,5 +1,5 @@
 // Package bpf reads the segments that hotpath's clients keep in memfds. BPF programs (segments.bpf.c) tell where there is one and
-// when its process ends (load.go, notice.go); the memfd is opened through /proc (open.go, find.go), and what a process counted in
+// when its process ends (load.go, notice.go); the memfd is opened through /proc (find.go, list.go, open.go), and what a process counted in
 // its last moments is taken from its memory where that is possible (end.go). What becomes of a segment then is package segments'.
 package bpf
 
@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	processes "github.com/hotpath-metrics/hotpath/internal/process"
@@ -25,6 +26,12 @@ type Telemetry interface {
 	receiver.Telemetry
 	receiver.EventTelemetry
 }
+
+// Of each message, logAtMost are logged in logEvery.
+const (
+	logEvery  = 10 * time.Second
+	logAtMost = 10
+)
 
 var errStopped = errors.New("bpf source is not started")
 
@@ -45,9 +52,12 @@ type source struct {
 
 	processes map[uint32][]*segments.Segment // by pid
 	refused   map[segments.Key]refusal
-	copies    map[place]*copied
-	copying   int // pages
-	lookups   int // since the last collection
+	copies    map[uint32][]*copied // by pid
+	copying   int                  // pages of all copies
+	// Announcements that were followed up since the last collection, in all and by pid, and bytes of /proc/PID/maps read for them.
+	lookups   int
+	asked     map[uint32]int
+	maps      int64
 	forbidden bool
 	lost      []uint64
 
@@ -56,7 +66,12 @@ type source struct {
 
 // New returns a source that reads nothing until Start.
 func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry Telemetry) receiver.Source {
-	return &source{cfg: cfg, limits: limits, logger: logger, tel: telemetry}
+	return &source{cfg: cfg, limits: limits, logger: logger.WithOptions(zap.WrapCore(bounded)), tel: telemetry}
+}
+
+// bounded leaves some of each message: anybody can have thousands of segments refused, which are counted all.
+func bounded(core zapcore.Core) zapcore.Core {
+	return zapcore.NewSamplerWithOptions(core, logEvery, logAtMost, 0)
 }
 
 // Start loads the programs and finds the segments that are there already.
@@ -65,7 +80,8 @@ func (s *source) Start(context.Context, component.Host) error {
 	defer s.mu.Unlock()
 	s.started = time.Now().UnixNano()
 	s.set = segments.New(s.limits, s.logger, s.tel)
-	s.processes, s.refused, s.copies = map[uint32][]*segments.Segment{}, map[segments.Key]refusal{}, map[place]*copied{}
+	s.processes, s.refused, s.copies = map[uint32][]*segments.Segment{}, map[segments.Key]refusal{}, map[uint32][]*copied{}
+	s.asked = map[uint32]int{}
 	if err := s.enter(); err != nil {
 		if !s.cfg.Optional {
 			return err
@@ -84,7 +100,7 @@ func (s *source) enter() error {
 	if err != nil {
 		return err
 	}
-	p, err := load()
+	p, err := load(device)
 	if err != nil {
 		return err
 	}
@@ -124,7 +140,7 @@ func (s *source) listen(p *programs) {
 func (s *source) heed(n notice) {
 	switch n.kind {
 	case noticeAnnounced:
-		s.announced(n.pid, n.address)
+		s.announced(n)
 	case noticePage:
 		s.keepPage(n)
 	case noticeEnded:
@@ -145,8 +161,10 @@ func (s *source) Collect(ctx context.Context, sink emit.Sink) error {
 		err = s.enter()
 	}
 	if s.loaded != nil {
-		s.lookups = 0
+		s.lookups, s.maps = 0, 0
+		clear(s.asked)
 		s.countLost()
+		s.endLost()
 		s.look()
 	}
 	s.set.Refresh()
@@ -170,8 +188,11 @@ func (s *source) Shutdown(context.Context) error {
 	if s.set != nil {
 		s.set.Close()
 	}
-	for _, c := range s.copies {
-		c.close()
+	for _, copies := range s.copies {
+		for _, c := range copies {
+			c.close()
+			s.copying -= c.pages
+		}
 	}
 	clear(s.copies)
 	s.mu.Unlock()

@@ -129,6 +129,93 @@ func TestManySeriesAreCopiedFromADyingProcess(t *testing.T) {
 	assert.Len(t, found[0].Histograms, 400)
 }
 
+// Also if the process's real user is not the memfd's owner, and although nothing wakes the reader for the pages.
+func TestSegmentThatIsOpenAndCopiedCountsOnce(t *testing.T) {
+	for _, how := range []string{"stay", "setuid"} {
+		t.Run(how, func(t *testing.T) {
+			f := start(t)
+			p := spawn(t, command(how, "7"))
+			eventually(t, func() bool { return f.held(p.pid) == 1 }, "the segment is not found")
+			f.mu.Lock()
+			f.loaded.release(uint32(p.pid), f.processes[uint32(p.pid)][0].Origin.(*origin).address)
+			f.mu.Unlock()
+			p.end()
+			eventually(t, func() bool { return f.held(p.pid) == 0 }, "the segment is still open")
+			assert.EqualValues(t, 7, total(f.collect(), adds, p.pid))
+			assert.NotContains(t, f.tel.reasons(), string(errNotCopied))
+		})
+	}
+}
+
+func TestCopyBelongsToTheSegmentsOwner(t *testing.T) {
+	f := start(t)
+	if !f.loaded.exact {
+		t.Skip("this kernel gives the memory of a process up too early")
+	}
+	f.mu.Lock()
+	p := spawn(t, command("setuid", "7"))
+	p.end()
+	f.mu.Unlock()
+	var found []*emittest.Process
+	eventually(t, func() bool { found = of(f.collect(), p.pid); return len(found) > 0 }, "nothing was copied")
+	assert.Equal(t, "65534", found[0].Resource["process.user.id"])
+	assert.Zero(t, f.copying)
+}
+
+func TestProgramAfterExecIsCopiedWhereAnotherWasOpen(t *testing.T) {
+	f := start(t)
+	if !f.loaded.exact {
+		t.Skip("this kernel gives the memory of a process up too early")
+	}
+	cmd := command()
+	cmd.Path, cmd.Args = "/usr/bin/setarch", []string{"setarch", "-R", program, "again", "7", "300"} // at the same address
+	p := spawn(t, cmd)
+	eventually(t, func() bool { return f.held(p.pid) == 1 }, "the segment is not found")
+	f.mu.Lock()
+	p.end()
+	f.mu.Unlock()
+	eventually(t, func() bool { return total(f.collect(), adds, p.pid) >= 300 }, "what was counted is not delivered")
+}
+
+func TestSegmentOfAProcessWhoseFirstThreadHasEndedIsFound(t *testing.T) {
+	f := start(t)
+	p := spawn(t, command("outlive"))
+	eventually(t, func() bool { return f.held(p.pid) == 1 }, "the segment is not found when it is announced")
+	require.NoError(t, f.Shutdown(context.Background()))
+	again := start(t)
+	assert.Equal(t, 1, again.held(p.pid), "the segment is not found by looking")
+	p.end()
+	eventually(t, func() bool { return again.held(p.pid) == 0 }, "the segment is still open")
+}
+
+func TestCopyWhoseEndIsNotHeardOfIsTaken(t *testing.T) {
+	f := start(t)
+	f.mu.Lock()
+	f.keepPage(notice{kind: noticePage, pid: 1 << 30, address: pageSize, page: make([]byte, pageSize)})
+	assert.Equal(t, 1, f.copying)
+	f.copies[1<<30][0].began = time.Now().Add(-time.Minute)
+	f.mu.Unlock()
+	f.collect()
+	assert.Empty(t, f.copies)
+	assert.Zero(t, f.copying)
+	assert.EqualValues(t, 1, f.tel.reasons()[string(segment.ErrMagic)])
+}
+
+func TestCopyThatThereIsNoRoomForIsCounted(t *testing.T) {
+	f := start(t)
+	if !f.loaded.exact {
+		t.Skip("this kernel gives the memory of a process up too early")
+	}
+	f.mu.Lock()
+	dead(t, 7)
+	f.copying += maxCopying
+	f.mu.Unlock()
+	eventually(t, func() bool { return f.tel.reasons()[string(errNotCopied)] > 0 }, "the loss is not counted")
+	f.mu.Lock()
+	assert.Equal(t, maxCopying, f.copying)
+	f.mu.Unlock()
+}
+
 func TestChildKeepsItsParentsSegmentAliveAndIsNotTakenForIt(t *testing.T) {
 	f := start(t)
 	p := spawn(t, command("heir", "7"))
@@ -184,7 +271,8 @@ func TestForgedMemfdsAreRefusedAndCountedOnce(t *testing.T) {
 		keys := memfdsOf(t, pid)
 		assert.NotEmpty(t, keys)
 		for _, k := range keys {
-			assert.Equal(t, refusal{want, true}, f.refused[k])
+			assert.Equal(t, want, f.refused[k].reason)
+			assert.True(t, f.refused[k].told)
 		}
 	}
 	before := f.tel.reasons()

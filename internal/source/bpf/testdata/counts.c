@@ -7,7 +7,9 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <pthread.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static void stay(void)
@@ -20,6 +22,14 @@ static void stay(void)
 		;
 }
 
+static void *outlive(void *first)
+{
+	pthread_join(*(pthread_t *)first, NULL);
+	hotpath_counter_add(hotpath_counter_new("counts.adds", "1", "", NULL, 0), 7);
+	stay();
+	exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
@@ -29,7 +39,7 @@ int main(int argc, char **argv)
 	if (strcmp(command, "forge") == 0) { /* N memfds that are no segments */
 		for (; n > 0; n--) {
 			int fd = (int)syscall(SYS_memfd_create, "hotpath", 2 /* MFD_ALLOW_SEALING */);
-			if (fd < 0 || ftruncate(fd, 1 << 16) != 0)
+			if (fd < 0 || ftruncate(fd, 1 << 16) != 0 || mmap(NULL, 1 << 16, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
 				return 1;
 			if (argc > 3 && fcntl(fd, 1033 /* F_ADD_SEALS */, 0x17) != 0)
 				return 1;
@@ -37,6 +47,22 @@ int main(int argc, char **argv)
 		stay();
 		return 0;
 	}
+	if (strcmp(command, "flood") == 0) { /* N announcements of nothing, by a process with argv[3] mappings */
+		for (long i = argc > 3 ? atol(argv[3]) : 0; i > 0; i--)
+			mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		for (; n > 0; n--)
+			prctl(PR_SET_NAME, "hp@7ffffffffff0");
+		stay();
+		return 0;
+	}
+	if (strcmp(command, "outlive") == 0) { /* its first thread ends before another begins to count */
+		static pthread_t first, other;
+		first = pthread_self();
+		pthread_create(&other, NULL, outlive, &first);
+		pthread_exit(NULL);
+	}
+	if (strcmp(command, "setuid") == 0 && setresuid(0, 65534, 0) != 0)
+		return 1;
 	c = hotpath_counter_new("counts.adds", "1", "", NULL, 0);
 	hotpath_counter_add(c, n);
 	if (strcmp(command, "die") == 0) /* at once */
@@ -71,6 +97,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	stay();
+	if (strcmp(command, "again") == 0) /* as another program, which is killed at once */
+		execl("/proc/self/exe", "counts", "die", argv[3], NULL);
 	if (strcmp(command, "child") == 0)
 		wait(NULL);
 	return 0;

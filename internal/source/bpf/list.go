@@ -1,0 +1,110 @@
+package bpf
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"maps"
+	"time"
+
+	"github.com/cilium/ebpf/link"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
+)
+
+const (
+	// How often all processes are looked through for what was not announced, or not heard.
+	listEvery = 10 * time.Second
+	mapEvery  = time.Minute
+	// listBuffer is how much of a list is read at once, in bytes.
+	listBuffer = 64 << 10
+	// Processes that have one segment by fork are asked whether they made it, up to so many.
+	maxHaving = 64
+)
+
+// look looks through all processes, if it is time.
+func (s *source) look() {
+	now := time.Now()
+	if now.Sub(s.listed) >= listEvery {
+		s.listed = now
+		s.listDescriptors()
+	}
+	if now.Sub(s.mapped) >= mapEvery {
+		s.mapped = now
+		s.list(s.loaded.mappings, func(m found) (*file, error) { return locate(mappingPath(m.tid, m.start, m.end), s.device) })
+		maps.DeleteFunc(s.refused, func(_ segments.Key, r refusal) bool { return now.Sub(r.seen) > 2*mapEvery }) // it is gone
+		if err := s.loaded.sweep(); err != nil {
+			s.logger.Warn("Cannot forget processes that have ended", zap.Error(err))
+		}
+	}
+}
+
+func (s *source) listDescriptors() {
+	s.list(s.loaded.descriptors, func(d found) (*file, error) { return locateDescriptor(d.tid, d.fd, s.device) })
+}
+
+// list takes the segments that the kernel lists. Those of a forked process may be its parent's.
+func (s *source) list(of *link.Iter, locate func(found) (*file, error)) {
+	r, err := of.Open()
+	if err != nil {
+		s.logger.Warn("Cannot list segments", zap.Error(err))
+		return
+	}
+	defer func() { _ = r.Close() }()
+	having := map[segments.Key][]found{}
+	owners := map[uint32]int{}
+	var record [foundSize]byte
+	for in := bufio.NewReaderSize(listing{r}, listBuffer); ; {
+		if _, err := io.ReadFull(in, record[:]); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			s.logger.Warn("Cannot list segments", zap.Error(err))
+			break
+		}
+		one := parseFound(&record)
+		key := segments.Key{Dev: s.device, Ino: one.inode}
+		had := having[key]
+		if len(had) == 0 {
+			if s.hopeless(key, one.uid) || owners[one.uid] >= s.limits.SegmentsPerUID || len(having) >= s.limits.Segments {
+				continue
+			}
+			owners[one.uid]++
+		}
+		if len(had) == 0 || len(had) < maxHaving && had[len(had)-1].pid != one.pid {
+			having[key] = append(had, one)
+		}
+	}
+	for _, had := range having {
+		for _, one := range had {
+			f, err := locate(one)
+			if err == nil {
+				s.take(f, 0, pidsOf(had)...)
+				f.close()
+				break
+			}
+			if (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)) && len(s.processes[one.pid]) == 0 {
+				s.forbid(one.pid, err)
+			}
+		}
+	}
+}
+
+// listing reads on where the kernel has paused: it does so after a million descriptors or mappings of which it had nothing to tell.
+type listing struct{ io.Reader }
+
+func (l listing) Read(b []byte) (int, error) {
+	for {
+		if n, err := l.Reader.Read(b); n > 0 || !errors.Is(err, unix.EAGAIN) {
+			return n, err
+		}
+	}
+}
+
+func pidsOf(all []found) (pids []uint32) {
+	for _, one := range all {
+		pids = append(pids, one.pid)
+	}
+	return pids
+}
