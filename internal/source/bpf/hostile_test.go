@@ -120,7 +120,7 @@ func TestFloodOfAnnouncementsDelaysNobody(t *testing.T) {
 	eventually(t, func() bool { return f.held(p.pid) == 1 }, "the segment is not found")
 }
 
-func TestFloodOfAnnouncementsLeavesRoomForLastValues(t *testing.T) {
+func TestAtExitFloodOfAnnouncementsLeavesRoomForLastValues(t *testing.T) {
 	f := start(t)
 	if !f.loaded.exact {
 		t.Skip("this kernel gives the memory of a process up too early")

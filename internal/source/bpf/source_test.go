@@ -147,7 +147,7 @@ func TestSegmentThatIsOpenAndCopiedCountsOnce(t *testing.T) {
 	}
 }
 
-func TestCopyBelongsToTheSegmentsOwner(t *testing.T) {
+func TestAtExitCopyBelongsToTheSegmentsOwner(t *testing.T) {
 	f := start(t)
 	if !f.loaded.exact {
 		t.Skip("this kernel gives the memory of a process up too early")
@@ -162,7 +162,7 @@ func TestCopyBelongsToTheSegmentsOwner(t *testing.T) {
 	assert.Zero(t, f.copying)
 }
 
-func TestProgramAfterExecIsCopiedWhereAnotherWasOpen(t *testing.T) {
+func TestAtExitProgramAfterExecIsCopiedWhereAnotherWasOpen(t *testing.T) {
 	f := start(t)
 	if !f.loaded.exact {
 		t.Skip("this kernel gives the memory of a process up too early")
@@ -201,7 +201,7 @@ func TestCopyWhoseEndIsNotHeardOfIsTaken(t *testing.T) {
 	assert.EqualValues(t, 1, f.tel.reasons()[string(segment.ErrMagic)])
 }
 
-func TestCopyThatThereIsNoRoomForIsCounted(t *testing.T) {
+func TestAtExitCopyThatThereIsNoRoomForIsCounted(t *testing.T) {
 	f := start(t)
 	if !f.loaded.exact {
 		t.Skip("this kernel gives the memory of a process up too early")
