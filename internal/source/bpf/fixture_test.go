@@ -226,5 +226,5 @@ func (p *process) end() {
 // eventually is for what the source finds out by itself.
 func eventually(t *testing.T, what func() bool, msg string) {
 	t.Helper()
-	require.Eventually(t, what, 20*time.Second, 5*time.Millisecond, msg)
+	require.Eventually(t, what, time.Minute, 5*time.Millisecond, msg)
 }

@@ -314,8 +314,11 @@ func TestShutdownLeavesNothingOpen(t *testing.T) {
 	assert.Error(t, f.Collect(context.Background(), nil))
 }
 
-func TestStormOfProcessesIsExact(t *testing.T) {
+func TestAtExitStormOfProcessesIsExact(t *testing.T) {
 	f := start(t)
+	if !f.loaded.exact {
+		t.Skip("this kernel gives the memory of a process up too early")
+	}
 	const writers, each = 8, 40
 	var group sync.WaitGroup
 	var mu sync.Mutex
