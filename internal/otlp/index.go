@@ -9,6 +9,7 @@ import (
 type index[T any] struct {
 	list  []*T
 	byKey map[string]*T
+	last  string // the key of the last of the list
 }
 
 func (x *index[T]) find(key []byte) *T { return x.byKey[string(key)] }
@@ -17,8 +18,16 @@ func (x *index[T]) add(key []byte, value *T) {
 	if x.byKey == nil {
 		x.byKey = map[string]*T{}
 	}
-	x.byKey[string(key)] = value
+	x.last = string(key)
+	x.byKey[x.last] = value
 	x.list = append(x.list, value)
+}
+
+// undo takes back the last add, of which there has been one since the last drop or undo.
+func (x *index[T]) undo() {
+	delete(x.byKey, x.last)
+	x.list[len(x.list)-1] = nil
+	x.list = x.list[:len(x.list)-1]
 }
 
 // drop removes values, and lets go of what they point to.

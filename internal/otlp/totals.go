@@ -20,7 +20,6 @@ type totals struct {
 	skipped     func(reason string, n int64)
 
 	resources index[resourceTotals]
-	refused   bool // streams, so that there may be metrics without any
 	now       time.Time
 	identity  identity
 	key       []byte
@@ -60,7 +59,8 @@ func newTotals(limit int, idle time.Duration, skipped func(reason string, n int6
 	return &totals{limit: limit, idle: idle, skipped: skipped}
 }
 
-// add adds the points of metrics that are all of delta temporality.
+// add adds the points of metrics that are all of delta temporality. What was made for points that were then refused, and so is the
+// last of its kind, is taken back: everything that is kept has streams.
 func (t *totals) add(rm pmetric.ResourceMetrics) {
 	t.now = time.Now()
 	r := t.resource(rm)
@@ -68,25 +68,37 @@ func (t *totals) add(rm pmetric.ResourceMetrics) {
 		s := t.scope(r, sm)
 		for _, metric := range sm.Metrics().All() {
 			m := t.metric(s, metric)
-			switch metric.Type() {
-			case pmetric.MetricTypeSum:
-				for _, p := range metric.Sum().DataPoints().All() {
-					addPoint(t, m, p, &numbers)
-				}
-			case pmetric.MetricTypeHistogram:
-				for _, p := range metric.Histogram().DataPoints().All() {
-					addPoint(t, m, p, &histograms)
-				}
-			case pmetric.MetricTypeExponentialHistogram:
-				for _, p := range metric.ExponentialHistogram().DataPoints().All() {
-					addPoint(t, m, p, &exponentials)
-				}
+			t.addPoints(m, metric)
+			if len(m.streams.list) == 0 {
+				s.metrics.undo()
+				t.used -= m.cost
 			}
 		}
+		if len(s.metrics.list) == 0 {
+			r.scopes.undo()
+			t.used -= s.cost
+		}
 	}
-	if t.refused {
-		t.refused = false
-		t.compact()
+	if len(r.scopes.list) == 0 {
+		t.resources.undo()
+		t.used -= r.cost
+	}
+}
+
+func (t *totals) addPoints(m *metricTotals, metric pmetric.Metric) {
+	switch metric.Type() {
+	case pmetric.MetricTypeSum:
+		for _, p := range metric.Sum().DataPoints().All() {
+			addPoint(t, m, p, &numbers)
+		}
+	case pmetric.MetricTypeHistogram:
+		for _, p := range metric.Histogram().DataPoints().All() {
+			addPoint(t, m, p, &histograms)
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		for _, p := range metric.ExponentialHistogram().DataPoints().All() {
+			addPoint(t, m, p, &exponentials)
+		}
 	}
 }
 
@@ -156,7 +168,7 @@ func addPoint[P point](t *totals, m *metricTotals, p P, of *arithmetic[P]) {
 		return
 	}
 	if !of.valid(m, p) {
-		t.refuse(ReasonValue)
+		t.skipped(ReasonValue, 1)
 		return
 	}
 	t.key = t.identity.appendMap(t.key[:0], p.Attributes())
@@ -164,7 +176,7 @@ func addPoint[P point](t *totals, m *metricTotals, p P, of *arithmetic[P]) {
 	if s == nil {
 		cost := 1 + (len(t.key)+of.size(p))>>10
 		if t.used+cost > t.limit {
-			t.refuse(ReasonSeriesLimit)
+			t.skipped(ReasonSeriesLimit, 1)
 			return
 		}
 		s = &stream{cost: cost}
@@ -174,7 +186,7 @@ func addPoint[P point](t *totals, m *metricTotals, p P, of *arithmetic[P]) {
 	} else if total := s.total.(P); !of.compatible(total, p) {
 		cost := 1 + (len(t.key)+of.size(p))>>10
 		if t.used+cost-s.cost > t.limit {
-			t.refuse(ReasonSeriesLimit)
+			t.skipped(ReasonSeriesLimit, 1)
 			return
 		}
 		t.used += cost - s.cost
@@ -183,7 +195,7 @@ func addPoint[P point](t *totals, m *metricTotals, p P, of *arithmetic[P]) {
 	} else {
 		if start := p.StartTimestamp(); start != 0 && start < total.StartTimestamp() {
 			if s.announced {
-				t.refuse(ReasonOutOfOrder)
+				t.skipped(ReasonOutOfOrder, 1)
 				return
 			}
 			total.SetStartTimestamp(start)
@@ -192,11 +204,6 @@ func addPoint[P point](t *totals, m *metricTotals, p P, of *arithmetic[P]) {
 		of.add(total, p)
 	}
 	s.touched, s.changed, s.told = t.now, true, false
-}
-
-func (t *totals) refuse(reason string) {
-	t.refused = true
-	t.skipped(reason, 1)
 }
 
 // begin makes a point the first of a total, which does not start before a given time.

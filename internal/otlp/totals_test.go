@@ -356,6 +356,61 @@ func TestStreamsThatAreLeftOutTakeNothing(t *testing.T) {
 	r.wantSkipped(map[string]int64{otlp.ReasonSeriesLimit: 20_000})
 }
 
+// What describes a stream that is left out counts against the limit no longer than it is there.
+func TestStreamsThatAreLeftOutGiveTheirRoomBack(t *testing.T) {
+	fat := strings.Repeat("x", 5<<10)
+	for name, describe := range map[string]func(pmetric.ResourceMetrics){
+		"resource": func(rm pmetric.ResourceMetrics) { rm.Resource().Attributes().PutStr("fat", fat) },
+		"scope":    func(rm pmetric.ResourceMetrics) { rm.ScopeMetrics().At(0).Scope().SetName(fat) },
+		"metric":   func(rm pmetric.ResourceMetrics) { rm.ScopeMetrics().At(0).Metrics().At(0).SetDescription(fat) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, otlp.Config{Cumulative: true, MaxSeries: 3})
+			r.add(delta("1", 1, 2, 1))
+			md := pmetric.NewMetrics()
+			rm := md.ResourceMetrics().AppendEmpty()
+			fillDelta(rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty(), "2", 1, 2, 1)
+			describe(rm)
+			r.add(marshal(md))
+			r.collect()
+			r.add(delta("3", 1, 2, 1), delta("4", 1, 2, 1), delta("5", 1, 2, 1))
+			r.wantCollected(
+				"{service.name=a}/shop{} n[] counter cumulative {worker=1} 1..2 1",
+				"{service.name=a}/shop{} n[] counter cumulative {worker=3} 1..2 1",
+				"{service.name=a}/shop{} n[] counter cumulative {worker=4} 1..2 1",
+			)
+			r.wantSkipped(map[string]int64{otlp.ReasonSeriesLimit: 2})
+		})
+	}
+}
+
+// One request with metrics that are refused before, between and behind others.
+func TestStreamsBesideThoseThatAreLeftOutAreTaken(t *testing.T) {
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	metrics := rm.ScopeMetrics().AppendEmpty().Metrics()
+	for i, value := range []int64{-1, 1, -1, 2, -1} {
+		m := metrics.AppendEmpty()
+		fillDelta(m, "1", 1, 2, value) // a monotonic sum does not fall
+		m.SetName(fmt.Sprint("n", i))
+	}
+	bad := rm.ScopeMetrics().AppendEmpty()
+	bad.Scope().SetName("bad")
+	fillDelta(bad.Metrics().AppendEmpty(), "1", 1, 2, -1)
+	good := rm.ScopeMetrics().AppendEmpty()
+	good.Scope().SetName("good")
+	fillDelta(good.Metrics().AppendEmpty(), "1", 1, 2, 3)
+	r := start(t, otlp.Config{Cumulative: true})
+	r.add(marshal(md), marshal(md))
+	want := []string{
+		"{}/{} n1[] counter cumulative {worker=1} 1..2 2",
+		"{}/{} n3[] counter cumulative {worker=1} 1..2 4",
+		"{}/good{} n[] counter cumulative {worker=1} 1..2 6",
+	}
+	r.wantCollected(want...)
+	r.wantSkipped(map[string]int64{otlp.ReasonValue: 8})
+}
+
 func TestIdleStreamsMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, otlp.Config{Cumulative: true, MaxSeries: 2, Idle: time.Minute})
