@@ -8,7 +8,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 )
 
@@ -28,9 +30,8 @@ func (unheard) ClientRejected(int64)        {}
 func openSource(dir string) (source.Source, error) {
 	cfg := shm.DefaultConfig()
 	cfg.Directory = dir
-	src := shm.New(cfg, shm.Limits{
-		Segments: 16384, SegmentsPerUID: 8192,
-		Series: 1_000_000, SeriesPerUID: 500_000, SeriesPerSegment: 20_000,
+	src := shm.New(cfg, segments.Limits{
+		Limits:      quota.Limits{Segments: 16384, SegmentsPerUID: 8192, Series: 1_000_000, SeriesPerUID: 500_000, SeriesPerSegment: 20_000},
 		SegmentSize: 64 << 20,
 	}, zap.NewNop(), unheard{})
 	if err := src.Start(context.Background(), nil); err != nil {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
 )
@@ -43,8 +44,9 @@ func benchHeard(p plan, program string) (rows []row, err error) {
 	}}
 	counts := &eventCounts{}
 	src := userevents.New(cfg, userevents.Limits{
-		Processes: 1000, Segments: 1000, SegmentsPerUID: 1000,
-		Series: 10_000, SeriesPerUID: 10_000, SeriesPerSegment: 1000, PendingBytes: 1 << 20,
+		Processes:    1000,
+		Limits:       quota.Limits{Segments: 1000, SegmentsPerUID: 1000, Series: 10_000, SeriesPerUID: 10_000, SeriesPerSegment: 1000},
+		PendingBytes: 1 << 20,
 	}, zap.NewNop(), counts)
 	if err := src.Start(context.Background(), nil); err != nil {
 		return nil, fmt.Errorf("start source: %w", err)

@@ -7,12 +7,15 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/client/go/userevent"
+
+	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 	"github.com/hotpath-metrics/hotpath/internal/otlp"
+	"github.com/hotpath-metrics/hotpath/internal/otlp/otlptest"
 	proc "github.com/hotpath-metrics/hotpath/internal/process"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/event"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/page"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/state"
@@ -56,8 +59,8 @@ type capture struct {
 
 const subBufferSize = 4096
 
-// Where an update has its number, after the fields that all events have.
-const numberAt = 8 + 8
+// numberAt is where a record has an update's number, after the 8 bytes of the fields that all events have.
+const numberAt = 8 + userevent.OffNumber
 
 func readCapture(path string) (*capture, error) {
 	b, err := os.ReadFile(path) // #nosec G304 -- it is this repository's.
@@ -79,7 +82,7 @@ func readCapture(path string) (*capture, error) {
 	if err := parsed.Err(); err != nil || c.events == 0 {
 		return nil, fmt.Errorf("captured events in %s: %d, %w", path, c.events, err)
 	}
-	c.in = state.New(state.Limits{Segments: 1000, SegmentsPerUID: 1000, Series: 100_000, SeriesPerUID: 100_000, SeriesPerSegment: 10_000},
+	c.in = state.New(quota.Limits{Segments: 1000, SegmentsPerUID: 1000, Series: 100_000, SeriesPerUID: 100_000, SeriesPerSegment: 10_000},
 		proc.At("/proc", 1000), &c.counts, time.Now().UnixNano())
 	return c, nil
 }
@@ -99,7 +102,7 @@ func (c *capture) take(n int) {
 			}
 		}
 	}
-	c.in.Collect(discard{})
+	c.in.Collect(emittest.Discard{})
 	c.in.Commit()
 }
 
@@ -113,7 +116,7 @@ func (c *capture) walk(n int) {
 	}
 }
 
-// envelopes are requests as OpenTelemetry's exporter for Rust writes them: one delta point each.
+// envelopes are requests of one delta point each, and who takes them.
 type envelopes struct {
 	requests         [][]byte
 	deltas, running  *otlp.Ingest
@@ -124,37 +127,10 @@ type envelopes struct {
 
 func newEnvelopes() *envelopes {
 	const streams, pending, idle = 1000, 1 << 30, time.Hour
-	e := &envelopes{}
+	e := &envelopes{requests: otlptest.Envelopes(streams)}
 	skip := func(reason string, n int64) { e.err = fmt.Errorf("%d envelopes were not taken: %s", n, reason) }
 	e.deltas = otlp.New(otlp.Config{PendingBytes: pending, MaxSeries: 2 * streams, Idle: idle}, skip)
 	e.running = otlp.New(otlp.Config{PendingBytes: pending, MaxSeries: 2 * streams, Idle: idle, Cumulative: true}, skip)
-	var m pmetric.ProtoMarshaler
-	for i := range streams {
-		md := pmetric.NewMetrics()
-		rm := md.ResourceMetrics().AppendEmpty()
-		rm.Resource().Attributes().PutStr("service.name", "checkout")
-		rm.Resource().Attributes().PutStr("telemetry.sdk.language", "rust")
-		rm.Resource().Attributes().PutStr("telemetry.sdk.name", "opentelemetry")
-		sm := rm.ScopeMetrics().AppendEmpty()
-		sm.Scope().SetName("shop")
-		metric := sm.Metrics().AppendEmpty()
-		metric.SetName(fmt.Sprint("requests.", i%10))
-		metric.SetUnit("1")
-		sum := metric.SetEmptySum()
-		sum.SetIsMonotonic(true)
-		sum.SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
-		point := sum.DataPoints().AppendEmpty()
-		point.SetStartTimestamp(pcommon.Timestamp(now))
-		point.SetTimestamp(now + 1)
-		point.SetIntValue(3)
-		point.Attributes().PutStr("method", "GET")
-		point.Attributes().PutInt("worker", int64(i))
-		request, err := m.MarshalMetrics(md)
-		if err != nil {
-			e.err = fmt.Errorf("marshal envelope: %w", err)
-		}
-		e.requests = append(e.requests, request)
-	}
 	return e
 }
 
@@ -163,7 +139,7 @@ func (e *envelopes) into(in *otlp.Ingest, n int) {
 	for i := range n {
 		in.Add(e.requests[i%len(e.requests)])
 		if e.added++; e.added%eachCollection == 0 {
-			in.Collect(discard{})
+			in.Collect(emittest.Discard{})
 			in.Commit()
 		}
 	}
@@ -179,11 +155,3 @@ func (e *envelopes) unmarshal(n int) {
 		}
 	}
 }
-
-// discard is a sink that does nothing: what comes behind it is measured as Collection.
-type discard struct{ emit.Sink }
-
-func (discard) Process(*emit.Process)                        {}
-func (discard) Counter(*emit.Series, uint64)                 {}
-func (discard) Histogram(*emit.Series, *emit.HistogramValue) {}
-func (discard) Metrics(pmetric.ResourceMetrics)              {}

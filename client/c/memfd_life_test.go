@@ -39,8 +39,8 @@ func hear(t *testing.T, env []string, args ...string) (*client, []heard) {
 	return c, said
 }
 
-// segments are those that were announced, in order.
-func segments(t *testing.T, c *client, said []heard) (all []*held) {
+// announced are the segments of which somebody heard, in order.
+func announced(t *testing.T, c *client, said []heard) (all []*held) {
 	t.Helper()
 	for _, s := range said {
 		if s.fd != "" {
@@ -73,7 +73,7 @@ func TestMemfdIsAnnouncedByTheThreadThatMadeIt(t *testing.T) {
 			if len(addresses) != 1 || it.name != fmt.Sprintf("hp@%012s", addresses[0]) {
 				t.Fatalf("%q is mapped at %v", it.name, addresses)
 			}
-			for _, h := range append(segments(t, c, said), hold(t, paths[0])) {
+			for _, h := range append(announced(t, c, said), hold(t, paths[0])) {
 				if s := h.read(); s.counters["memfd.counter"] != 1 || s.header.PID != uint64(pid) || !h.locked() {
 					t.Errorf("counted %v, process %d, locked %t", s.counters, s.header.PID, h.locked())
 				}
@@ -101,7 +101,7 @@ func TestForkedProcessesAnnounceMemfdsOfTheirOwn(t *testing.T) {
 		c, said := hear(t, []string{"HOTPATH_TRANSPORT=bpf"}, program, "forks")
 		// The parent, two children and their two children; the two that never count are not seen.
 		values, pids := map[uint64]int{}, map[uint64]bool{}
-		all := segments(t, c, said)
+		all := announced(t, c, said)
 		for i, h := range all {
 			s := h.read()
 			values[s.counters["forks.counter"]]++
@@ -204,7 +204,7 @@ func TestDaemonThatClosesEveryDescriptorIsFoundByItsMapping(t *testing.T) {
 
 func TestNothingOfAMemfdIsLeftAfterExec(t *testing.T) {
 	c, said := hear(t, []string{"HOTPATH_TRANSPORT=bpf"}, compilers[0].compile(t, "testdata/memfd.c"), "exec")
-	all := segments(t, c, said)
+	all := announced(t, c, said)
 	if len(all) != 2 {
 		t.Fatalf("heard %+v", said)
 	}

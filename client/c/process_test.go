@@ -13,6 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 )
 
@@ -123,9 +125,9 @@ func collect(t testing.TB, dir string) *emittest.Recorder {
 	t.Helper()
 	cfg := shm.DefaultConfig()
 	cfg.Directory = dir
-	limits := shm.Limits{
-		Segments: 10000, SegmentsPerUID: 10000, Series: 1 << 20, SeriesPerUID: 1 << 20,
-		SeriesPerSegment: 1 << 20, SegmentSize: 1 << 30,
+	limits := segments.Limits{
+		Limits:      quota.Limits{Segments: 10000, SegmentsPerUID: 10000, Series: 1 << 20, SeriesPerUID: 1 << 20, SeriesPerSegment: 1 << 20},
+		SegmentSize: 1 << 30,
 	}
 	telemetry := &skips{t: t}
 	s := shm.New(cfg, limits, zap.NewNop(), telemetry)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/otlp"
+	"github.com/hotpath-metrics/hotpath/internal/otlp/otlptest"
 )
 
 func TestRequestsOfOneMetricBecomeOneMetric(t *testing.T) {
@@ -406,7 +407,7 @@ func TestBatchThatWasRefusedIsMadeAgainThoughItWasChanged(t *testing.T) {
 	for _, cumulative := range []bool{false, true} {
 		in := otlp.New(otlp.Config{PendingBytes: 1 << 20, Cumulative: cumulative, MaxSeries: 100, Idle: 1 << 40},
 			func(reason string, _ int64) { t.Fatal(reason) })
-		for _, r := range envelopes(20) {
+		for _, r := range otlptest.Envelopes(20) {
 			in.Add(r)
 		}
 		builder := emit.NewBuilder("", pmetric.AggregationTemporalityCumulative)

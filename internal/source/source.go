@@ -14,7 +14,8 @@ import (
 // goroutine, after Start and before Shutdown.
 type Source interface {
 	// Start makes the source ready, quickly. An error says in one sentence what is
-	// missing and how to get it.
+	// missing and how to get it. Of a source that is optional, the first Collect says so,
+	// and each tries again.
 	Start(context.Context, component.Host) error
 	// Collect hands what there is now to the sink. An error is about the source as a
 	// whole; what could be read was handed over all the same.

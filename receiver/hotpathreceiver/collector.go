@@ -96,7 +96,7 @@ func (c *collector) report(failure error) {
 	c.failure = failure
 	switch {
 	case failure != nil && was == nil:
-		c.logger.Warn("Collection failed", zap.Error(failure))
+		c.logger.Warn("Cannot collect from a source; it is tried again at each collection", zap.Error(failure))
 		if !c.degraded {
 			componentstatus.ReportStatus(c.host, componentstatus.NewRecoverableErrorEvent(failure))
 		}

@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
+	"github.com/hotpath-metrics/hotpath/internal/instrument"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
@@ -50,7 +52,8 @@ func TestConfig(t *testing.T) {
 			Temporality:        TemporalityDelta,
 			Resource:           ResourceConfig{Per: PerService},
 			Limits: Limits{
-				Segments: 1, SegmentsPerUID: 2, Series: 3, SeriesPerUID: 4, SeriesPerSegment: 5, SegmentSize: 1 << 20, PendingSize: 2 << 20,
+				Limits:      quota.Limits{Segments: 1, SegmentsPerUID: 2, Series: 3, SeriesPerUID: 4, SeriesPerSegment: 5},
+				SegmentSize: 1 << 20, PendingSize: 2 << 20,
 			},
 			Shm: configoptional.Some(shm.Config{Directory: "/dev/shm/elsewhere", Mode: "2770", Group: "metrics", Optional: true}),
 			BPF: configoptional.Some(bpf.Config{Segments: true, Optional: true}),
@@ -58,8 +61,8 @@ func TestConfig(t *testing.T) {
 				Instance: "other", BufferSizeKB: 4096, OTLP: true, OTLPCumulative: true, Optional: true,
 				Events: mapping.Events{{
 					Event: "my_counter", Fields: "u32 id; u64 value",
-					Metric: mapping.Metric{Name: "my.counter", Type: "counter", Unit: "s", Description: "What is counted"},
-					Value:  "value", Scale: 1e-9, Attributes: map[string]string{"worker": "id"},
+					Metric: instrument.Config{Name: "my.counter", Type: "counter", Unit: "s", Description: "What is counted"},
+					Value:  "value", Scale: new(1e-9), Attributes: map[string]string{"worker": "id"},
 					Resource: map[string]string{"service.name": "shop"},
 				}},
 			}),
@@ -84,7 +87,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, TemporalityCumulative, cfg.Temporality)
 	require.Equal(t, PerProcess, cfg.Resource.Per)
 	require.Equal(t, Limits{
-		Segments: 16384, SegmentsPerUID: 8192, Series: 1000000, SeriesPerUID: 500000, SeriesPerSegment: 20000,
+		Limits:      quota.Limits{Segments: 16384, SegmentsPerUID: 8192, Series: 1000000, SeriesPerUID: 500000, SeriesPerSegment: 20000},
 		SegmentSize: 67108864, PendingSize: 67108864,
 	}, cfg.Limits)
 }

@@ -6,23 +6,15 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 )
 
 // Limits on what clients can make the receiver hold. What exceeds them is skipped and counted.
 type Limits struct {
-	// Segments of all users.
-	Segments int `mapstructure:"segments"`
-	// SegmentsPerUID are the segments of one user.
-	SegmentsPerUID int `mapstructure:"segments_per_uid"`
-	// Series of all users; one counts once more for each KiB of its record. Per service, also the
-	// series of the dead that are kept.
-	Series int `mapstructure:"series"`
-	// SeriesPerUID are the series of one user.
-	SeriesPerUID int `mapstructure:"series_per_uid"`
-	// SeriesPerSegment are the series of one segment.
-	SeriesPerSegment int `mapstructure:"series_per_segment"`
+	// Per service, its series are also those of the dead that are kept.
+	quota.Limits `mapstructure:",squash"`
 	// SegmentSize is the size of the largest segment that is read.
 	SegmentSize Size `mapstructure:"segment_size"`
 	// PendingSize is how much OTLP that came as events may wait for its delivery.
@@ -33,13 +25,15 @@ type Limits struct {
 }
 
 var defaultLimits = Limits{
-	Segments:         16384,
-	SegmentsPerUID:   8192,
-	Series:           1_000_000,
-	SeriesPerUID:     500_000,
-	SeriesPerSegment: 20_000,
-	SegmentSize:      64 << 20,
-	PendingSize:      64 << 20,
+	Limits: quota.Limits{
+		Segments:         16384,
+		SegmentsPerUID:   8192,
+		Series:           1_000_000,
+		SeriesPerUID:     500_000,
+		SeriesPerSegment: 20_000,
+	},
+	SegmentSize: 64 << 20,
+	PendingSize: 64 << 20,
 }
 
 func (l *Limits) check() []error {
@@ -64,26 +58,11 @@ func (l *Limits) check() []error {
 }
 
 func (l *Limits) segments() segments.Limits {
-	return segments.Limits{
-		Segments:         l.Segments,
-		SegmentsPerUID:   l.SegmentsPerUID,
-		Series:           l.Series,
-		SeriesPerUID:     l.SeriesPerUID,
-		SeriesPerSegment: l.SeriesPerSegment,
-		SegmentSize:      int64(l.SegmentSize),
-	}
+	return segments.Limits{Limits: l.Limits, SegmentSize: int64(l.SegmentSize)}
 }
 
 func (l *Limits) userEvents() userevents.Limits {
-	return userevents.Limits{
-		Processes:        l.Segments,
-		Segments:         l.Segments,
-		SegmentsPerUID:   l.SegmentsPerUID,
-		Series:           l.Series,
-		SeriesPerUID:     l.SeriesPerUID,
-		SeriesPerSegment: l.SeriesPerSegment,
-		PendingBytes:     int(l.PendingSize),
-	}
+	return userevents.Limits{Limits: l.Limits, Processes: l.Segments, PendingBytes: int(l.PendingSize)}
 }
 
 // Size is a number of bytes: a bare number, or one with B, KiB, MiB or GiB.

@@ -24,6 +24,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+	"go.uber.org/zap"
+	logged "go.uber.org/zap/zaptest/observer"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
@@ -395,6 +397,24 @@ func TestAnOptionalSourceMayBeMissing(t *testing.T) {
 		require.Zero(t, bad.collects.Load())
 		require.EqualValues(t, 1, bad.shutdowns.Load())
 		require.NotEmpty(t, next.values())
+	})
+}
+
+func TestWhatKeepsAnOptionalSourceFromItsWorkIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := logged.New(zap.WarnLevel)
+		set, host := nopSettings(), newHost()
+		set.Logger = zap.New(core)
+		cfg := createDefaultConfig().(*Config)
+		cfg.Shm = configoptional.Some(shm.Config{Directory: "/proc/hotpath", Optional: true})
+		r, err := newReceiver(cfg, set, &consumerOf{}, openSources)
+		require.NoError(t, err)
+		require.NoError(t, r.Start(t.Context(), host))
+		time.Sleep(time.Minute)
+		require.NoError(t, r.Shutdown(t.Context()))
+		require.Equal(t, 1, logs.Len(), "%v", logs.All())
+		require.Contains(t, logs.All()[0].ContextMap()["error"], "/proc/hotpath")
+		require.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError}, host.events)
 	})
 }
 

@@ -1,16 +1,12 @@
 /* One program for the tests of HOTPATH_TRANSPORT=user_events: events COMMAND [ARGUMENT...]. Between the steps of a command it says
  * "ready" with its status and waits for a line, so that the test can listen, or not. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "hotpath.h"
+#include "program.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <math.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -18,7 +14,6 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 
 static void step(void)
 {
@@ -30,17 +25,6 @@ static void step(void)
 		if (read(0, &line, 1) != 1)
 			exit(0);
 	while (line != '\n');
-}
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(3);
-}
-
-static hotpath_counter counter(const char *name)
-{
-	return hotpath_counter_new(name, "1", "", NULL, 0);
 }
 
 static hotpath_histogram histogram(const char *name)
@@ -181,19 +165,6 @@ static void cost(unsigned long n)
 	}
 }
 
-struct worker { hotpath_counter counter; volatile uint64_t *done; };
-
-static void *endlessly(void *arg)
-{
-	struct worker *w = (struct worker *)arg;
-
-	for (;;) {
-		hotpath_counter_add(w->counter, 1);
-		*w->done = *w->done + 1;
-	}
-	return NULL;
-}
-
 /* Two threads count until the process is killed, and note each completed add in a file. */
 static void killed(const char *file)
 {
@@ -217,18 +188,6 @@ static void killed(const char *file)
 	step();
 }
 
-static void exit_as(int pid)
-{
-	int status;
-
-	if (pid < 0)
-		die("fork");
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		fprintf(stderr, "child ended with status %#x\n", status);
-		exit(4);
-	}
-}
-
 /* A child counts from zero, and the kernel goes on to tell it who listens. */
 static void forks(int raw)
 {
@@ -244,7 +203,7 @@ static void forks(int raw)
 	if (pid == 0)
 		_exit(0);
 	exit_as(pid);
-	pid = raw ? (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+	pid = raw ? raw_fork() : fork();
 	if (pid == 0) {
 		step(); /* a listener comes, or goes, before the child's first count */
 		hotpath_counter_add(c, 10);

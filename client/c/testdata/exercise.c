@@ -1,40 +1,14 @@
 /* One program for all tests of hotpath.h: exercise COMMAND [ARGUMENT...]. It says "ready" and its status when it is done and
  * then waits for its standard input to end, so that the test looks at a live segment or kills it. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "hotpath.h"
+#include "program.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <math.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
-#include <sys/wait.h>
-
-static void ready(void)
-{
-	char c;
-
-	printf("ready %s\n", hotpath_status());
-	fflush(stdout);
-	while (read(0, &c, 1) > 0)
-		;
-}
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(3);
-}
-
-static hotpath_counter counter(const char *name)
-{
-	return hotpath_counter_new(name, "1", "", NULL, 0);
-}
 
 static void api(void)
 {
@@ -166,19 +140,6 @@ static void signals(unsigned long n)
 
 struct progress { uint64_t done[4]; };
 
-struct worker { hotpath_counter counter; volatile uint64_t *done; };
-
-static void *endlessly(void *arg)
-{
-	struct worker *w = (struct worker *)arg;
-
-	for (;;) {
-		hotpath_counter_add(w->counter, 1);
-		*w->done = *w->done + 1;
-	}
-	return NULL;
-}
-
 /* Four threads count until the process is killed, and note each completed add in a file of their own. */
 static void killed(const char *file)
 {
@@ -200,26 +161,6 @@ static void killed(const char *file)
 	for (i = 0; i < 4; i++)
 		pthread_create(&t, NULL, endlessly, &workers[i]);
 	pause();
-}
-
-static int raw_fork(void)
-{
-#ifdef __SANITIZE_THREAD__ /* knows of fork only */
-	return fork();
-#endif
-	return (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-}
-
-static void exit_as(int pid)
-{
-	int status;
-
-	if (pid < 0)
-		die("fork");
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		fprintf(stderr, "child ended with status %#x\n", status);
-		exit(4);
-	}
 }
 
 /* Parent counts 1, each counting child 10, each counting grandchild 100. */

@@ -1,31 +1,10 @@
 /* memfd COMMAND: what an application may do to the descriptor of its segment. It says "ready" and its status, and then waits for
  * its standard input to end. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "hotpath.h"
+#include "program.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
-
-static void ready(void)
-{
-	char c;
-
-	printf("ready %s\n", hotpath_status());
-	fflush(stdout);
-	while (read(0, &c, 1) > 0)
-		;
-}
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(3);
-}
 
 /* The lowest descriptor that is a segment's, -1 if none is, and how many are. */
 static int descriptor(int *count)
@@ -54,7 +33,7 @@ static void reused(int raw)
 	if (count != 1 || fd < 64 || own < 0 || dup2(own, fd) != fd)
 		die("dup2");
 	hotpath_counter_add(c, 1);
-	pid = raw ? (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+	pid = raw ? raw_fork() : fork();
 	if (pid == 0) {
 		hotpath_counter_add(c, 2);
 		if (write(fd, "child", 5) != 5 || descriptor(&count) == fd || count != 1)
@@ -75,7 +54,7 @@ static void raw_child(void)
 	int count;
 
 	hotpath_counter_add(c, 1);
-	if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) {
+	if (raw_fork() == 0) {
 		hotpath_counter_add(c, 10);
 		descriptor(&count);
 		if (count != 1)

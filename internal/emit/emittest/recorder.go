@@ -1,4 +1,4 @@
-// Package emittest records what a source hands to its sink, for tests.
+// Package emittest has sinks for tests and benchmarks of what comes before them.
 package emittest
 
 import (

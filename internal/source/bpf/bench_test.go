@@ -7,16 +7,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 	receiver "github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 )
-
-// discard is a sink that does nothing.
-type discard struct{ emit.Sink }
-
-func (discard) Process(*emit.Process)        {}
-func (discard) Counter(*emit.Series, uint64) {}
 
 // BenchmarkCollect reads 1,000 processes with 100 series each, beside the source shm. What bpf looks for every 10 s is part of it.
 func BenchmarkCollect(b *testing.B) {
@@ -52,7 +46,7 @@ func BenchmarkCollect(b *testing.B) {
 				if c.name == "bpf" {
 					memfds.lookAgain()
 				}
-				if err := c.source.Collect(context.Background(), discard{}); err != nil {
+				if err := c.source.Collect(context.Background(), emittest.Discard{}); err != nil {
 					b.Fatal(err)
 				}
 				c.source.Commit()

@@ -18,7 +18,9 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
 var program string // testdata/counts.c, compiled
@@ -52,26 +54,13 @@ func run(m *testing.M) int {
 
 // telemetry is what the source said about itself.
 type telemetry struct {
-	mu       sync.Mutex
-	segments map[string]int64
-	skipped  map[string]int64
-	dropped  int64
+	*segmentstest.Telemetry
+	mu      sync.Mutex
+	dropped int64
 }
 
 func newTelemetry() *telemetry {
-	return &telemetry{segments: map[string]int64{}, skipped: map[string]int64{}}
-}
-
-func (t *telemetry) Segments(state string, n int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.segments[state] = n
-}
-
-func (t *telemetry) SegmentSkipped(reason string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.skipped[reason]++
+	return &telemetry{Telemetry: segmentstest.NewTelemetry()}
 }
 
 func (t *telemetry) EventsDropped(_ int, n int64) {
@@ -80,28 +69,15 @@ func (t *telemetry) EventsDropped(_ int, n int64) {
 	t.dropped += n
 }
 
-func (t *telemetry) SeriesSkipped(string, int64) {}
-func (t *telemetry) BytesRead(int64)             {}
-func (t *telemetry) ClientRefused(int64)         {}
-func (t *telemetry) ClientFolded(int64)          {}
-func (t *telemetry) ClientUnplaced(int64)        {}
-func (t *telemetry) ClientRejected(int64)        {}
 func (t *telemetry) EventsRead(int64)            {}
 func (t *telemetry) EventsSkipped(string, int64) {}
 func (t *telemetry) EventsNearLimit(int64)       {}
 
-func (t *telemetry) reasons() map[string]int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	reasons := map[string]int64{}
-	for reason, n := range t.skipped {
-		reasons[reason] = n
-	}
-	return reasons
-}
+func (t *telemetry) reasons() map[string]int64 { return t.Skipped() }
 
 var testLimits = segments.Limits{
-	Segments: 4000, SegmentsPerUID: 4000, Series: 1e6, SeriesPerUID: 1e6, SeriesPerSegment: 20000, SegmentSize: 64 << 20,
+	Limits:      quota.Limits{Segments: 4000, SegmentsPerUID: 4000, Series: 1e6, SeriesPerUID: 1e6, SeriesPerSegment: 20000},
+	SegmentSize: 64 << 20,
 }
 
 // fixture is a source that runs, and what it said.
@@ -130,7 +106,7 @@ func need(t *testing.T) {
 func newSource(t *testing.T, limits segments.Limits) *fixture {
 	need(t)
 	f := &fixture{t: t, tel: newTelemetry()}
-	f.source = New(DefaultConfig(), limits, zaptest.NewLogger(t, zaptest.WrapOptions()), f.tel).(*source)
+	f.source = newMemfds(false, limits, zaptest.NewLogger(t, zaptest.WrapOptions()), f.tel)
 	return f
 }
 

@@ -68,7 +68,7 @@ func (s *Set) Admit(fd int, st *unix.Stat_t, uid uint32, origin Origin) (*Segmen
 	copy(seg.fixed[:], head)
 	s.segments[key] = seg
 	s.ids[id] = seg
-	s.addOwner(uid, 1, 0)
+	s.quota.Charge(uid, 1, 0)
 	s.fresh = append(s.fresh, seg)
 	return seg, nil
 }

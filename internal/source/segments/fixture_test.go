@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
@@ -58,7 +59,7 @@ func setUp(t *testing.T, limits ...func(*Limits)) *fixture {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	before := openDescriptors(t)
 	wide := Limits{
-		Segments: 10000, SegmentsPerUID: 10000, Series: 1 << 20, SeriesPerUID: 1 << 20, SeriesPerSegment: 1 << 20,
+		Limits:      quota.Limits{Segments: 10000, SegmentsPerUID: 10000, Series: 1 << 20, SeriesPerUID: 1 << 20, SeriesPerSegment: 1 << 20},
 		SegmentSize: 64 << 20,
 	}
 	for _, limit := range limits {
@@ -152,12 +153,11 @@ func (f *fixture) assertEmpty() {
 	s := f.set
 	assert.Empty(f, s.segments)
 	assert.Empty(f, s.ids)
-	assert.Empty(f, s.owners)
 	assert.Empty(f, s.fresh)
 	assert.Empty(f, s.processes)
 	assert.Empty(f, s.byKey)
 	assert.Empty(f, s.lates)
-	assert.Zero(f, s.series)
+	assert.Equal(f, quota.New(s.limits.Limits), s.quota)
 	assert.Zero(f, s.kept)
 }
 

@@ -22,7 +22,7 @@ func (s *Set) refresh(seg *Segment) bool {
 		seg.dead = !live
 	}
 	charged := seg.catalogue.Charged
-	room := s.room(seg)
+	room := s.quota.Room(seg.UID, seg.catalogue.Charged)
 	if len(seg.catalogue.Series) == 0 && room <= 0 {
 		if !seg.limited {
 			seg.limited = true
@@ -33,7 +33,7 @@ func (s *Set) refresh(seg *Segment) bool {
 	}
 	n, err := seg.refresh(s.buffers, s.limits.SegmentSize, room)
 	s.tel.BytesRead(n)
-	s.addOwner(seg.UID, 0, seg.catalogue.Charged-charged)
+	s.quota.Charge(seg.UID, 0, seg.catalogue.Charged-charged)
 	if seg.catalogue.Skipped[segment.ErrLimit] > 0 && !seg.trimmed {
 		seg.trimmed = true
 		s.logger.Warn("Leaving out series of a segment that are beyond a limit", zap.String("name", seg.Origin.Name()), zap.Uint32("uid", seg.UID))
@@ -242,7 +242,7 @@ func (s *Set) drop(seg *Segment, cause error) {
 // discard lets go of a segment and what it counts against the limits.
 func (s *Set) discard(seg *Segment) {
 	s.close(seg)
-	s.addOwner(seg.UID, -1, -seg.catalogue.Charged)
+	s.quota.Charge(seg.UID, -1, -seg.catalogue.Charged)
 	s.fresh = slices.DeleteFunc(s.fresh, func(other *Segment) bool { return other == seg })
 	if seg.process != nil {
 		seg.process.remove(seg)
@@ -268,7 +268,7 @@ func (s *Set) close(seg *Segment) {
 // forget ends a process.
 func (s *Set) forget(p *process) {
 	for _, seg := range p.segments {
-		s.addOwner(seg.UID, -1, -seg.catalogue.Charged)
+		s.quota.Charge(seg.UID, -1, -seg.catalogue.Charged)
 	}
 	if s.byKey[p.key] == p {
 		delete(s.byKey, p.key)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
@@ -77,8 +78,7 @@ func TestLongSeriesTakeMoreOfALimit(t *testing.T) {
 				f.collect()
 				f.set.Commit()
 			}
-			assert.Zero(t, f.set.series)
-			assert.Empty(t, f.set.owners)
+			assert.Equal(t, quota.New(f.set.limits.Limits), f.set.quota)
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/merge"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 	"github.com/hotpath-metrics/hotpath/internal/source"
 )
@@ -29,8 +30,7 @@ type Set struct {
 
 	segments map[Key]*Segment // those that are open
 	ids      map[copyKey]*Segment
-	owners   map[uint32]owner
-	series   int
+	quota    *quota.Quota
 	kept     int64      // bytes of final values
 	fresh    []*Segment // in no process yet
 
@@ -51,7 +51,7 @@ type Set struct {
 func New(limits Limits, logger *zap.Logger, telemetry source.Telemetry) *Set {
 	return &Set{
 		limits: limits, logger: logger, tel: telemetry,
-		segments: map[Key]*Segment{}, ids: map[copyKey]*Segment{}, owners: map[uint32]owner{},
+		segments: map[Key]*Segment{}, ids: map[copyKey]*Segment{}, quota: quota.New(limits.Limits),
 		byKey: map[processKey]*process{}, lates: map[processKey]*process{}, retired: map[copyKey]struct{}{},
 		buffers: newBuffers(),
 	}

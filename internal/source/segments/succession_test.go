@@ -1,11 +1,13 @@
 package segments
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
@@ -31,7 +33,9 @@ func TestSuccessorTakesTheSeriesOverBeforeTheirEndIsTold(t *testing.T) {
 			assert.EqualValues(t, 5000, p.Start)
 			f.set.Commit()
 			assert.Len(t, f.set.processes, 1)
-			assert.Len(t, f.set.owners, 1)
+			held := quota.New(f.set.limits.Limits)
+			held.Charge(uint32(os.Geteuid()), 1, 1)
+			assert.Equal(t, held, f.set.quota, "of the successor alone")
 		})
 	}
 }

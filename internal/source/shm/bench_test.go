@@ -11,19 +11,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
-
-type discard struct{}
-
-func (discard) Process(*emit.Process)                        {}
-func (discard) Counter(*emit.Series, uint64)                 {}
-func (discard) UpDownCounter(*emit.Series, int64)            {}
-func (discard) Gauge(*emit.Series, float64)                  {}
-func (discard) Sum(*emit.Series, float64)                    {}
-func (discard) Histogram(*emit.Series, *emit.HistogramValue) {}
-func (discard) Metrics(pmetric.ResourceMetrics)              {}
 
 // publishMany makes 1,000 live segments of 100 counters in two stripes, ten instruments of ten series.
 func publishMany(b *testing.B) (*source, func()) {
@@ -44,11 +35,11 @@ func publishMany(b *testing.B) (*source, func()) {
 		require.NoError(b, err)
 		lives = append(lives, live)
 	}
-	require.NoError(b, s.Collect(context.Background(), discard{}))
+	require.NoError(b, s.Collect(context.Background(), emittest.Discard{}))
 	s.mu.Lock()
 	s.scan() // whatever the watch has not told yet
 	s.mu.Unlock()
-	require.NoError(b, s.Collect(context.Background(), discard{}))
+	require.NoError(b, s.Collect(context.Background(), emittest.Discard{}))
 	require.Equal(b, 1000, s.set.Len())
 	return s, func() {
 		for _, l := range lives {
@@ -65,7 +56,7 @@ func BenchmarkCollect(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		require.NoError(b, s.Collect(context.Background(), discard{}))
+		require.NoError(b, s.Collect(context.Background(), emittest.Discard{}))
 		s.Commit()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/series")

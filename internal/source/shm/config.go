@@ -7,8 +7,6 @@ import (
 	"strconv"
 
 	"go.opentelemetry.io/collector/confmap"
-
-	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
 // Config is the block `shm` of the receiver's configuration.
@@ -83,6 +81,3 @@ func (c Config) mode() (uint32, error) {
 	}
 	return uint32(mode), nil
 }
-
-// Limits bound what clients can make the collector hold.
-type Limits = segments.Limits

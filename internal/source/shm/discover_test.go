@@ -20,6 +20,7 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
@@ -248,9 +249,9 @@ func TestNamesOfFilesThatAreGoneAreForgotten(t *testing.T) {
 }
 
 func TestSegmentsBeyondALimitWaitForRoom(t *testing.T) {
-	for name, limits := range map[string]func(*Limits){
-		"segments":         func(l *Limits) { l.Segments = 2 },
-		"segments per uid": func(l *Limits) { l.SegmentsPerUID = 2 },
+	for name, limits := range map[string]func(*segments.Limits){
+		"segments":         func(l *segments.Limits) { l.Segments = 2 },
+		"segments per uid": func(l *segments.Limits) { l.SegmentsPerUID = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := unstarted(t)

@@ -14,13 +14,14 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments/segmentstest"
 )
 
-var wide = Limits{
-	Segments: 10000, SegmentsPerUID: 10000, Series: 1 << 20, SeriesPerUID: 1 << 20, SeriesPerSegment: 1 << 20,
+var wide = segments.Limits{
+	Limits:      quota.Limits{Segments: 10000, SegmentsPerUID: 10000, Series: 1 << 20, SeriesPerUID: 1 << 20, SeriesPerSegment: 1 << 20},
 	SegmentSize: 64 << 20,
 }
 
@@ -29,7 +30,7 @@ type fixture struct {
 	*testing.T
 	dir    string
 	cfg    Config
-	limits Limits
+	limits segments.Limits
 	src    *source
 	tel    *segmentstest.Telemetry
 	logs   *observer.ObservedLogs

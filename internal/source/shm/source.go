@@ -23,7 +23,7 @@ var errStopped = errors.New("shm source is not started")
 // source implements the interface of package internal/source.
 type source struct {
 	cfg    Config
-	limits Limits
+	limits segments.Limits
 	logger *zap.Logger
 	tel    receiver.Telemetry
 
@@ -42,7 +42,7 @@ type source struct {
 }
 
 // New returns a source that reads nothing until Start.
-func New(cfg Config, limits Limits, logger *zap.Logger, telemetry receiver.Telemetry) receiver.Source {
+func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry receiver.Telemetry) receiver.Source {
 	return &source{cfg: cfg, limits: limits, logger: logger, tel: telemetry, set: segments.New(limits, logger, telemetry)}
 }
 
@@ -51,11 +51,8 @@ func (s *source) Start(context.Context, component.Host) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.skipped, s.waiting = map[string]skipped{}, map[string]segment.Reason{}
-	if err := s.enter(); err != nil {
-		if !s.cfg.Optional {
-			return err
-		}
-		s.logger.Warn("Going on without the segment directory; it is tried again at each collection", zap.Error(err))
+	if err := s.enter(); err != nil && !s.cfg.Optional {
+		return err
 	}
 	s.started = true
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
 )
 
@@ -59,11 +60,8 @@ func (c Config) Validate() error {
 type Limits struct {
 	// Processes is how many are told apart at most.
 	Processes int
-	// Segments of hotpath's clients that are kept at most, SegmentsPerUID of one owner.
-	Segments, SegmentsPerUID int
-	// Series is how many each kind of event may make at most, SeriesPerUID of one owner and SeriesPerSegment of one
-	// segment. A series counts as one more for each full KiB of what describes it.
-	Series, SeriesPerUID, SeriesPerSegment int
+	// Segments are those of hotpath's clients; series are what each kind of event may make.
+	quota.Limits
 	// PendingBytes is how much OTLP may wait for its delivery.
 	PendingBytes int
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/hotpath-metrics/hotpath/internal/instrument"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
 )
 
@@ -27,7 +28,7 @@ func TestConfigIsRead(t *testing.T) {
 	assert.Equal(t, Config{
 		Instance: "mine", BufferSizeKB: 512, OTLP: true, OTLPCumulative: true, Optional: true,
 		Events: mapping.Events{{
-			Event: "my_counter", Value: "value", Metric: mapping.Metric{Name: "my.counter", Type: "counter", Unit: "1"},
+			Event: "my_counter", Value: "value", Metric: instrument.Config{Name: "my.counter", Type: "counter", Unit: "1"},
 			Attributes: map[string]string{"worker": "id"},
 		}},
 	}, cfg)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/hotpath-metrics/hotpath/internal/instrument"
 	"github.com/hotpath-metrics/hotpath/internal/kerneltest"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/tracefs"
@@ -40,6 +41,16 @@ func TestUserEventsOTLPInBothLayoutsOneAfterTheOther(t *testing.T) {
 	}
 	assert.ElementsMatch(t, names, got)
 	assert.Empty(t, f.tel.skipped)
+}
+
+func TestUserEventsOfOTLPMayBeMappedToo(t *testing.T) {
+	kerneltest.Need(t)
+	f := start(t, testConfig(countEntry("otlp_metrics", "")))
+	declaration, payload := declaredLayout(request(t, "rust.metric"))
+	require.NoError(t, child(t, "write", declaration, hex.EncodeToString(payload)).Wait())
+	got := f.collect()
+	assert.EqualValues(t, 1, got.Total("otlp_metrics"))
+	assert.Equal(t, 1, got.Foreign.ResourceMetrics().Len())
 }
 
 func request(t *testing.T, name string) []byte {
@@ -127,7 +138,7 @@ func TestUserEventsThatDoNotFitAreReportedOnceAndOthersGoOn(t *testing.T) {
 
 func TestUserEventsNearTheLimitAreReported(t *testing.T) {
 	kerneltest.Need(t)
-	f := start(t, testConfig(mapping.Event{Event: "hp_large", Metric: mapping.Metric{Name: "hp_large", Type: "counter"}}))
+	f := start(t, testConfig(mapping.Event{Event: "hp_large", Metric: instrument.Config{Name: "hp_large", Type: "counter"}}))
 	w := register(t, "hp_large __rel_loc u8[] bytes", 0)
 	require.NoError(t, w.listened(10*time.Second))
 	write := func(size int) {

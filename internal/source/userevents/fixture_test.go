@@ -16,12 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/instrument"
 	"github.com/hotpath-metrics/hotpath/internal/kerneltest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
 )
 
 var testLimits = Limits{
-	Processes: 1000, Segments: 1000, SegmentsPerUID: 1000, Series: 10000, SeriesPerUID: 10000, SeriesPerSegment: 1000,
+	Processes:    1000,
+	Limits:       quota.Limits{Segments: 1000, SegmentsPerUID: 1000, Series: 10000, SeriesPerUID: 10000, SeriesPerSegment: 1000},
 	PendingBytes: 10 << 20,
 }
 
@@ -34,7 +37,7 @@ func testConfig(events ...mapping.Event) Config {
 
 // countEntry maps an event to a counter with the event's own name.
 func countEntry(name, value string) mapping.Event {
-	return mapping.Event{Event: name, Metric: mapping.Metric{Name: name, Type: "counter"}, Value: value}
+	return mapping.Event{Event: name, Metric: instrument.Config{Name: name, Type: "counter"}, Value: value}
 }
 
 // telemetry is what the source said about itself.

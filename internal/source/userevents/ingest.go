@@ -50,10 +50,7 @@ const idle = time.Hour
 
 func (s *source) makeIngests(table *process.Table) []ingest {
 	l := s.limits
-	ingests := []ingest{one{state.New(state.Limits{
-		Segments: l.Segments, SegmentsPerUID: l.SegmentsPerUID,
-		Series: l.Series, SeriesPerUID: l.SeriesPerUID, SeriesPerSegment: l.SeriesPerSegment,
-	}, table, s.tel, time.Now().UnixNano()), userevent.Name}}
+	ingests := []ingest{one{state.New(l.Limits, table, s.tel, time.Now().UnixNano()), userevent.Name}}
 	if len(s.cfg.Events) > 0 {
 		// As many again may have ended without having been delivered.
 		limits := aggregate.MeasurementLimits{Processes: 2 * l.Processes, Series: l.Series, SeriesPerUID: l.SeriesPerUID}

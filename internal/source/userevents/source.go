@@ -44,11 +44,8 @@ func New(cfg Config, limits Limits, logger *zap.Logger, telemetry receiver.Event
 func (s *source) Start(context.Context, component.Host) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.enter(); err != nil {
-		if !s.cfg.Optional {
-			return err
-		}
-		s.logger.Warn("Going on without user_events; they are tried again at each collection", zap.Error(err))
+	if err := s.enter(); err != nil && !s.cfg.Optional {
+		return err
 	}
 	s.started = true
 	return nil

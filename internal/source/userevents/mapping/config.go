@@ -10,7 +10,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 	"github.com/hotpath-metrics/hotpath/internal/aggregate"
-	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/instrument"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/format"
 )
 
@@ -19,8 +19,9 @@ type Events []Event
 
 // Event maps an event to a metric.
 type Event struct {
-	// Event is the event's name, without the group. The wildcards * and ? are allowed. One of several formats of a
-	// name (USER_EVENT_REG_MULTI_FORMAT) also goes by the name without suffix.
+	// Event is the event's name, without the group. The wildcards * and ? are allowed; they leave out hotpath_v1 and
+	// otlp_metrics, which are taken without an entry. One of several formats of a name (USER_EVENT_REG_MULTI_FORMAT) also
+	// goes by the name without suffix.
 	Event string `mapstructure:"event"`
 	// Name is that of an EventHeader event, of which one user_event carries many. Empty takes them all.
 	Name string `mapstructure:"name"`
@@ -28,12 +29,12 @@ type Event struct {
 	// it beforehand, so that it hears the first one. Another declaration makes the application's registration fail.
 	Fields string `mapstructure:"fields"`
 	// Metric is what becomes of it.
-	Metric Metric `mapstructure:"metric"`
+	Metric instrument.Config `mapstructure:"metric"`
 	// Value is the field with the value. Empty counts events: each has the value 1.
 	Value string `mapstructure:"value"`
-	// Scale is what values are multiplied with; zero is 1. A counter or updowncounter with a scale that is not
-	// a whole number has fractions.
-	Scale float64 `mapstructure:"scale"`
+	// Scale is what values are multiplied with, other than zero; nil is 1. A counter or updowncounter with a scale that is
+	// not a whole number has fractions.
+	Scale *float64 `mapstructure:"scale"`
 	// Attributes are fields by the key of the metric's attribute. Fields in EventHeader structures are
 	// named by a path with dots.
 	Attributes map[string]string `mapstructure:"attributes"`
@@ -41,27 +42,6 @@ type Event struct {
 	Resource map[string]string `mapstructure:"resource"`
 
 	_ struct{}
-}
-
-// Metric is an OpenTelemetry instrument.
-type Metric struct {
-	// Name has up to 255 letters, digits, '_', '.', '-' and '/', and begins with a letter.
-	Name string `mapstructure:"name"`
-	// Type is counter, updowncounter, gauge or histogram.
-	Type string `mapstructure:"type"`
-	// Unit has up to 63 ASCII characters.
-	Unit string `mapstructure:"unit"`
-	// Description has up to 1023 bytes.
-	Description string `mapstructure:"description"`
-
-	_ struct{}
-}
-
-var kinds = map[string]emit.Kind{
-	"counter":       emit.KindCounter,
-	"updowncounter": emit.KindUpDownCounter,
-	"gauge":         emit.KindGauge,
-	"histogram":     emit.KindHistogram,
 }
 
 // maxDeclaration is the longest name_args that the kernel takes, in bytes (MAX_EVENT_DESC, less the NUL).
@@ -114,14 +94,16 @@ func (e Event) Validate() error {
 	if _, err := path.Match(e.Event, ""); err != nil || e.Event == "" || strings.ContainsAny(e.Event, " ;:/") {
 		wrong("event", "%q must be the name of an event, without a group, in which * and ? are wildcards", e.Event)
 	}
-	if e.Value == "" && (e.Metric.Type == "gauge" || e.Metric.Type == "histogram") {
+	if e.Value == "" && e.Metric.NeedsValue() {
 		wrong("value", "a %s needs the field that its values are in", e.Metric.Type)
 	}
-	switch {
-	case math.IsNaN(e.Scale) || math.IsInf(e.Scale, 0):
+	switch scale := e.factor(); {
+	case math.IsNaN(scale) || math.IsInf(scale, 0):
 		wrong("scale", "must be a finite number")
-	case e.Scale < 0 && (e.Metric.Type == "counter" || e.Metric.Type == "histogram"):
-		wrong("scale", "must be positive for a %s, is %v", e.Metric.Type, e.Scale)
+	case scale == 0:
+		wrong("scale", "must not be zero, which every value would become; leave it out for 1")
+	case scale < 0 && e.Metric.RisesOnly():
+		wrong("scale", "must be positive for a %s, is %v", e.Metric.Type, scale)
 	}
 	if len(e.Attributes) > segment.MaxAttributes {
 		wrong("attributes", "are %d, may be %d", len(e.Attributes), segment.MaxAttributes)
@@ -161,25 +143,6 @@ func (e *Event) checkFields() error {
 	return errors.Join(errs...)
 }
 
-// Validate names every key that is wrong.
-func (m Metric) Validate() error {
-	var errs error
-	if !segment.ValidName(m.Name) {
-		errs = errors.Join(errs, fmt.Errorf("name: %q must have 1 to %d letters, digits, '_', '.', '-' and '/', and begin with a letter",
-			m.Name, segment.MaxName))
-	}
-	if kinds[m.Type] == 0 {
-		errs = errors.Join(errs, fmt.Errorf("type: %q must be counter, updowncounter, gauge or histogram", m.Type))
-	}
-	if !segment.ValidUnit(m.Unit) {
-		errs = errors.Join(errs, fmt.Errorf("unit: %q must have up to %d ASCII characters", m.Unit, segment.MaxUnit))
-	}
-	if len(m.Description) > segment.MaxDescription || !utf8.ValidString(m.Description) {
-		errs = errors.Join(errs, fmt.Errorf("description: must have up to %d bytes of UTF-8", segment.MaxDescription))
-	}
-	return errs
-}
-
 // Declarations returns what to register beforehand, each in the form "my_event u32 worker; u64 n", as the kernel wants it.
 // Entries about one event give it once. The configuration is valid.
 func (es Events) Declarations() []string {
@@ -207,19 +170,17 @@ func (e *Event) declaration(fields format.Fields) string { return e.Event + " " 
 // wild says whether the event's name has wildcards.
 func (e *Event) wild() bool { return strings.ContainsAny(e.Event, `*?[\`) }
 
-func (e *Event) scale() aggregate.Scale {
-	if e.Scale == 0 {
-		return aggregate.NewScale(1)
+// factor is the scale, or its default.
+func (e *Event) factor() float64 {
+	if e.Scale == nil {
+		return 1
 	}
-	return aggregate.NewScale(e.Scale)
+	return *e.Scale
 }
+
+func (e *Event) scale() aggregate.Scale { return aggregate.NewScale(e.factor()) }
 
 // fractional says whether integers become sums with fractions.
 func (e *Event) fractional() bool {
-	return e.sums() && e.scale().Fractional()
-}
-
-func (e *Event) sums() bool {
-	kind := kinds[e.Metric.Type]
-	return kind == emit.KindCounter || kind == emit.KindUpDownCounter
+	return e.Metric.Sums() && e.scale().Fractional()
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/hotpath-metrics/hotpath/internal/instrument"
 )
 
 // load reads the list `events` as the Collector does.
@@ -36,7 +38,7 @@ func TestTheContractsExampleIsValid(t *testing.T) {
 	events, err := load(t, contract)
 	require.NoError(t, err)
 	require.Equal(t, Events{{
-		Event: "my_counter", Metric: Metric{Name: "my.counter", Type: "counter", Unit: "1"}, Value: "value",
+		Event: "my_counter", Metric: instrument.Config{Name: "my.counter", Type: "counter", Unit: "1"}, Value: "value",
 		Attributes: map[string]string{"worker": "id"},
 	}}, events)
 }
@@ -56,8 +58,8 @@ func TestEveryKeyMayBeGiven(t *testing.T) {
 	require.Equal(t, Events{{
 		Event: "requests", Name: "Done",
 		Fields: "u8 eventheader_flags; u8 version; u16 id; u16 tag; u8 opcode; u8 level",
-		Metric: Metric{Name: "request.time", Type: "histogram", Unit: "s", Description: "Time to answer."},
-		Value:  "timing.ns", Scale: 1e-9,
+		Metric: instrument.Config{Name: "request.time", Type: "histogram", Unit: "s", Description: "Time to answer."},
+		Value:  "timing.ns", Scale: new(1e-9),
 		Attributes: map[string]string{"http.request.method": "request.method"},
 		Resource:   map[string]string{"service.name": "shop"},
 	}}, events)
@@ -79,6 +81,8 @@ func TestWhatIsWrongIsNamedByItsKey(t *testing.T) {
 		`{event: e, metric: {name: n, type: counter, description: ` + long + `}}`: `description: must have up to 1023 bytes`,
 		`{event: e, metric: {name: n, type: gauge}}`:                              `events::0: value: a gauge needs`,
 		`{event: e, metric: {name: n, type: histogram}}`:                          `events::0: value: a histogram needs`,
+		`{event: e, scale: 0, ` + metric + `}`:                                    `events::0: scale: must not be zero`,
+		`{event: e, scale: -0.0, ` + metric + `}`:                                 `events::0: scale: must not be zero`,
 		`{event: e, scale: .nan, ` + metric + `}`:                                 `scale: must be a finite number`,
 		`{event: e, scale: .inf, ` + metric + `}`:                                 `scale: must be a finite number`,
 		`{event: e, scale: -1, ` + metric + `}`:                                   `scale: must be positive for a counter, is -1`,

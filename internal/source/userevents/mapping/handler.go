@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"github.com/hotpath-metrics/hotpath/internal/aggregate"
-	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/process"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/event"
 )
@@ -29,14 +28,12 @@ type entry struct {
 
 func (m *Mapping) entry(e *Event) *entry {
 	return &entry{
-		Event: e, keys: e.keys(), stream: m.stream(e, e.fractional()), doubles: e.fractional() || !e.sums(), resource: m.resource(e.Resource),
+		Event: e, keys: e.keys(), stream: m.stream(e, e.fractional()), doubles: e.fractional() || !e.Metric.Sums(), resource: m.resource(e.Resource),
 	}
 }
 
 func (m *Mapping) stream(e *Event, double bool) *aggregate.Stream {
-	return m.table.Stream(emit.Instrument{
-		Name: e.Metric.Name, Unit: e.Metric.Unit, Description: e.Metric.Description, Kind: kinds[e.Metric.Type], Double: double,
-	}, e.keys(), e.scale())
+	return m.table.Stream(e.Metric.Instrument(double), e.keys(), e.scale())
 }
 
 // toDoubles makes the totals of an entry doubles, if they are sums and not doubles yet: a value with fractions came.

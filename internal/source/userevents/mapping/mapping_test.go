@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/hotpath-metrics/hotpath/client/go/userevent"
+
 	"github.com/hotpath-metrics/hotpath/internal/aggregate"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
@@ -177,6 +179,17 @@ func TestWildcardsLeaveTheOtherIngestsTheirEvents(t *testing.T) {
 	for name, want := range map[string]bool{"hotpath_v1": false, "otlp_metrics": false, "otlp_metrics.1": false, "hotpath_v12": true} {
 		require.Equal(t, want, b.Matches(name), name)
 	}
+}
+
+func TestEventsOfOtherIngestsMayBeMappedByTheirNames(t *testing.T) {
+	b := open(t, `
+  - {event: otlp_metrics, metric: {name: envelopes, type: counter}}
+  - {event: hotpath_v1, metric: {name: updates, type: counter}}
+`, ample)
+	b.bind("otlp_metrics u32 protocol; char[8] version; __rel_loc u8[] buffer").Handle(wrote(uint32(0), uint64(0), uint32(0)))
+	b.bind("otlp_metrics.1f").Handle(wrote())
+	b.bind(userevent.Declaration).Handle(wrote(uint64(1)))
+	require.Equal(t, map[string]uint64{"envelopes": 2, "updates": 1}, b.collect()[0].Counters)
 }
 
 func TestTwoFormatsOfOneNameAreOneMetric(t *testing.T) {

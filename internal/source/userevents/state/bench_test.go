@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/hotpath-metrics/hotpath/client/go/userevent"
+
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/event"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/page"
@@ -79,12 +82,13 @@ func BenchmarkUpdates(b *testing.B) {
 		{"100-histograms", 1, 100, latency},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			f := setUp(b, Limits{Segments: 1000, SegmentsPerUID: 1000, Series: 1e6, SeriesPerUID: 1e6, SeriesPerSegment: 1e6})
+			limits := quota.Limits{Segments: 1000, SegmentsPerUID: 1000, Series: 1e6, SeriesPerUID: 1e6, SeriesPerSegment: 1e6}
+			f := setUp(b, limits)
 			for i := range int32(c.processes) {
 				f.proc.Start(shop+1000+i, 1000, "shop", 100)
 			}
 			f.table = f.proc.Table(1000)
-			f.in = New(f.in.limits, f.table, f.tel, 0)
+			f.in = New(limits, f.table, f.tel, 0)
 			n := c.processes * 16 * 8
 			for n%c.series != 0 {
 				n += c.processes * 16
@@ -101,7 +105,7 @@ func BenchmarkUpdates(b *testing.B) {
 						if p.ID != formatID {
 							b.Fatal(p.ID)
 						}
-						number := p.Record[fieldsAt+8:]
+						number := p.Record[fieldsAt+userevent.OffNumber:]
 						binary.NativeEndian.PutUint64(number, binary.NativeEndian.Uint64(number)+uint64(n))
 						e.Time, e.TID, e.Record = int64(p.Time), p.TID, p.Record
 						f.in.Handle(&e)

@@ -2,12 +2,14 @@ package state
 
 import (
 	"encoding/binary"
+	"reflect"
 	"testing"
 
 	"github.com/hotpath-metrics/hotpath/internal/aggregate"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 	"github.com/hotpath-metrics/hotpath/internal/process/processtest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/event"
 )
@@ -53,7 +55,7 @@ func FuzzHandle(f *testing.F) {
 		start(i)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		limits := Limits{Segments: 6, SegmentsPerUID: 4, Series: 12, SeriesPerUID: 10, SeriesPerSegment: 8}
+		limits := quota.Limits{Segments: 6, SegmentsPerUID: 4, Series: 12, SeriesPerUID: 10, SeriesPerSegment: 8}
 		table := proc.Table(16)
 		ended := map[int32]bool{}
 		end := func(i int32) {
@@ -103,7 +105,7 @@ func FuzzHandle(f *testing.F) {
 				end(int32(rest[0] % living))
 				b = rest[1:]
 			}
-			audit(t, in)
+			audit(t, in, limits)
 		}
 		for i := range int32(living) {
 			end(i)
@@ -112,17 +114,16 @@ func FuzzHandle(f *testing.F) {
 			collect()
 			in.Commit()
 		}
-		if len(in.resources)+len(in.segments)+len(in.byKey)+len(in.owners)+in.series > 0 {
-			t.Fatalf("left: %d resources, %d segments, %d keys, %v, %d series", len(in.resources), len(in.segments), len(in.byKey), in.owners, in.series)
+		if len(in.resources)+len(in.segments)+len(in.byKey) > 0 || !reflect.DeepEqual(in.quota, quota.New(limits)) {
+			t.Fatalf("left: %d resources, %d segments, %d keys, %v", len(in.resources), len(in.segments), len(in.byKey), in.quota)
 		}
 	})
 }
 
-// audit counts everything again.
-func audit(t *testing.T, in *Ingest) {
+// audit counts everything again. It returns what is charged in all against the limits on series.
+func audit(t *testing.T, in *Ingest, limits quota.Limits) (total int) {
 	t.Helper()
-	owners := map[uint32]owner{}
-	total := 0
+	held := quota.New(limits)
 	for id, s := range in.segments {
 		if s.id != id || in.byKey[s.resource.key] != s.resource && !s.resource.Ended() {
 			t.Fatalf("segment %d is out of place", id)
@@ -133,7 +134,7 @@ func audit(t *testing.T, in *Ingest) {
 				kept++
 			}
 		}
-		if kept != len(s.series) || len(s.ids) != kept || s.charged < kept || s.charged > in.limits.SeriesPerSegment {
+		if kept != len(s.series) || len(s.ids) != kept || s.charged < kept || s.charged > limits.SeriesPerSegment {
 			t.Fatalf("%d series, %d in order, %d identities, %d charged", kept, len(s.series), len(s.ids), s.charged)
 		}
 		for _, x := range s.series {
@@ -144,18 +145,11 @@ func audit(t *testing.T, in *Ingest) {
 				t.Fatalf("a base of %d buckets from %d on, of %d from %d on", base, x.base.First, len(x.counts), x.low)
 			}
 		}
-		o := owners[s.process.UID]
-		o.segments++
-		o.series += s.charged
-		owners[s.process.UID] = o
+		held.Charge(s.process.UID, 1, s.charged)
 		total += s.charged
 	}
-	if len(owners) != len(in.owners) || total != in.series || total > in.limits.Series || len(in.segments) > in.limits.Segments {
-		t.Fatalf("%v are %v, %d are %d", in.owners, owners, in.series, total)
+	if !reflect.DeepEqual(in.quota, held) || total > limits.Series || len(in.segments) > limits.Segments {
+		t.Fatalf("%d series: %v is %v", total, in.quota, held)
 	}
-	for uid, o := range owners {
-		if in.owners[uid] != o {
-			t.Fatalf("%v are %v", in.owners, owners)
-		}
-	}
+	return total
 }

@@ -142,7 +142,7 @@ func (in *Ingest) buckets(s *segment, x *series, first, n int) ([]uint64, bool) 
 		}
 		x.grow(low, high)
 		s.charged += cost
-		in.charge(s.process.UID, 0, cost)
+		in.quota.Charge(s.process.UID, 0, cost)
 	}
 	return x.counts[first-x.low:][:n], true
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/format"
 )
@@ -175,13 +176,13 @@ func TestLimitsLeaveOutWhatIsBeyondThem(t *testing.T) {
 		return update{series: series, number: 1, first: first, buckets: make([]uint64, n), record: segmenttest.Histogram(0, "h").Append(nil)}
 	}
 	for name, c := range map[string]struct {
-		limits  Limits
+		limits  quota.Limits
 		updates []update
 		skipped map[string]int64
 		series  int
 	}{
 		"series": {
-			Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
+			quota.Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
 			[]update{
 				{number: 1},
 				{segment: 2, number: 1},
@@ -193,37 +194,37 @@ func TestLimitsLeaveOutWhatIsBeyondThem(t *testing.T) {
 			3,
 		},
 		"series of a user": {
-			Limits{Segments: 9, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 2, SeriesPerSegment: 9},
+			quota.Limits{Segments: 9, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 2, SeriesPerSegment: 9},
 			[]update{{number: 1}, {segment: 2, number: 1, tid: other}, {segment: 2, number: 1, series: 1, tid: other, record: counter("b")}, {segment: 3, number: 1, tid: bread}},
 			map[string]int64{"limit": 1},
 			3,
 		},
 		"series of a segment": {
-			Limits{Segments: 9, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 1},
+			quota.Limits{Segments: 9, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 1},
 			[]update{{number: 1}, {number: 1, series: 1, record: counter("b")}, {segment: 2, number: 1}},
 			map[string]int64{"limit": 1},
 			2,
 		},
 		"a long record": {
-			Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
+			quota.Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
 			[]update{{number: 1, record: counter("a", segmenttest.Str("k", string(make([]byte, 1000))))}, {number: 1, series: 1, record: counter("b", segmenttest.Str("k", string(make([]byte, 1000))))}},
 			map[string]int64{"limit": 1},
 			2,
 		},
 		"a long resource": {
-			Limits{Segments: 9, SegmentsPerUID: 9, Series: 1, SeriesPerUID: 9, SeriesPerSegment: 9},
+			quota.Limits{Segments: 9, SegmentsPerUID: 9, Series: 1, SeriesPerUID: 9, SeriesPerSegment: 9},
 			[]update{{number: 1, resource: segmenttest.Resource(segmenttest.Str("a", string(make([]byte, 1000))), segmenttest.Str("b", string(make([]byte, 1000)))).Append(nil)}},
 			map[string]int64{"limit": 1},
 			0,
 		},
 		"buckets": {
-			Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
+			quota.Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
 			[]update{histogram(0, 0, 128), histogram(0, 128, 128), histogram(0, 256, 128), histogram(0, 511, 1)},
 			map[string]int64{"limit": 2},
 			3,
 		},
 		"buckets with what an earlier collector may have delivered": {
-			Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
+			quota.Limits{Segments: 9, SegmentsPerUID: 9, Series: 3, SeriesPerUID: 9, SeriesPerSegment: 9},
 			[]update{
 				{number: 2, buckets: make([]uint64, 128), record: segmenttest.Histogram(0, "h").Append(nil)},
 				{number: 3, first: 128, buckets: make([]uint64, 128), record: segmenttest.Histogram(0, "h").Append(nil)},
@@ -232,13 +233,13 @@ func TestLimitsLeaveOutWhatIsBeyondThem(t *testing.T) {
 			3,
 		},
 		"segments": {
-			Limits{Segments: 2, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 9},
+			quota.Limits{Segments: 2, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 9},
 			[]update{{number: 1}, {segment: 2, number: 1}, {segment: 3, number: 1, tid: bread}},
 			map[string]int64{"segment_limit": 1},
 			2,
 		},
 		"segments of a user": {
-			Limits{Segments: 9, SegmentsPerUID: 2, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 9},
+			quota.Limits{Segments: 9, SegmentsPerUID: 2, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 9},
 			[]update{{number: 1}, {segment: 2, number: 1, tid: other}, {segment: 3, number: 1}, {segment: 4, number: 1, tid: bread}},
 			map[string]int64{"segment_limit": 1},
 			3,
@@ -247,7 +248,7 @@ func TestLimitsLeaveOutWhatIsBeyondThem(t *testing.T) {
 		f := setUp(t, c.limits)
 		f.handle(c.updates...)
 		assert.Equal(t, c.skipped, f.skips(), name)
-		assert.Equal(t, c.series, f.in.series, name)
+		assert.Equal(t, c.series, audit(t, f.in, c.limits), name)
 	}
 }
 
@@ -325,7 +326,7 @@ func TestFloodOfForeignThreadsHasTheKernelAskedSoOftenOnly(t *testing.T) {
 }
 
 func TestSegmentWithoutRoomHasTheKernelNotAsked(t *testing.T) {
-	f := setUp(t, Limits{Segments: 9, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 1})
+	f := setUp(t, quota.Limits{Segments: 9, SegmentsPerUID: 9, Series: 9, SeriesPerUID: 9, SeriesPerSegment: 1})
 	p := f.table.Of(shop)
 	f.proc.Start(shop, 1000, "renamed", 100)
 	text := string(make([]byte, 1024))

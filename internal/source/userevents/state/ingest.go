@@ -10,6 +10,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/merge"
 	"github.com/hotpath-metrics/hotpath/internal/process"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/event"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/format"
@@ -18,28 +19,15 @@ import (
 // fieldsAt is where the event's own fields begin in a record, in bytes: the kernel's common ones come before them.
 const fieldsAt = 8
 
-// Limits bound what clients can make the collector hold. Each is positive.
-type Limits struct {
-	// Segments is how many are kept at most, SegmentsPerUID of one owner.
-	Segments, SegmentsPerUID int
-	// Series is how many are kept at most, SeriesPerUID of one owner and SeriesPerSegment of one segment.
-	// A series counts as one more for each full KiB of its record and of its histogram's buckets, and so does a resource.
-	Series, SeriesPerUID, SeriesPerSegment int
-}
-
-type owner struct{ segments, series int }
-
 // Ingest makes series of state updates. Calls come one at a time.
 type Ingest struct {
-	limits  Limits
 	table   *process.Table
 	tel     source.EventTelemetry
 	started int64 // UNIX nanoseconds
 
 	last     *segment
 	segments map[uint64]*segment
-	owners   map[uint32]owner
-	series   int
+	quota    *quota.Quota
 
 	resources []*resource // in the order of appearance
 	byKey     map[resourceKey]*resource
@@ -49,11 +37,12 @@ type Ingest struct {
 	scratch merge.Scratch
 }
 
-// New returns an ingest without series for a collector that started at a time in UNIX nanoseconds.
-func New(limits Limits, table *process.Table, telemetry source.EventTelemetry, started int64) *Ingest {
+// New returns an ingest without series for a collector that started at a time in UNIX nanoseconds. Against the limits,
+// a series counts as one more for each full KiB of its histogram's buckets, too.
+func New(limits quota.Limits, table *process.Table, telemetry source.EventTelemetry, started int64) *Ingest {
 	return &Ingest{
-		limits: limits, table: table, tel: telemetry, started: started,
-		segments: map[uint64]*segment{}, owners: map[uint32]owner{}, byKey: map[resourceKey]*resource{},
+		table: table, tel: telemetry, started: started,
+		segments: map[uint64]*segment{}, quota: quota.New(limits), byKey: map[resourceKey]*resource{},
 	}
 }
 
@@ -78,19 +67,5 @@ func (in *Ingest) Bind(f *format.Format) (event.Handler, error) {
 	return in, nil
 }
 
-func (in *Ingest) charge(uid uint32, segments, series int) {
-	o := in.owners[uid]
-	o.segments += segments
-	o.series += series
-	in.series += series
-	if o == (owner{}) {
-		delete(in.owners, uid)
-	} else {
-		in.owners[uid] = o
-	}
-}
-
-// room is how much more a segment may charge.
-func (in *Ingest) room(s *segment) int {
-	return min(in.limits.Series-in.series, in.limits.SeriesPerUID-in.owners[s.process.UID].series, in.limits.SeriesPerSegment-s.charged)
-}
+// room is how much more a segment may be charged.
+func (in *Ingest) room(s *segment) int { return in.quota.Room(s.process.UID, s.charged) }

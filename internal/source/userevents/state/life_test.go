@@ -9,6 +9,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/process/processtest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 )
 
@@ -90,7 +91,9 @@ func TestSegmentFirstSeenOfAGoneThreadGoesToItsProcessWhenThatIsKnown(t *testing
 	p := f.one(update{tid: shop + 50, pid: 7, number: 1, value: 1}, update{tid: shop + 51, number: 2, value: 2}, update{number: 3, value: 3})
 	assert.Equal(t, map[string]uint64{"requests": 3}, p.Counters)
 	assert.Equal(t, "8388608", p.Resource["process.pid"])
-	assert.Equal(t, map[uint32]owner{1000: {1, 1}}, f.in.owners)
+	held := quota.New(manySeries)
+	held.Charge(1000, 1, 1)
+	assert.Equal(t, held, f.in.quota)
 	f.in.Commit()
 	require.Len(t, f.in.resources, 1, "what never had a name needs no end")
 }
@@ -121,7 +124,9 @@ func TestSegmentThatWasEndedWithItsThreadGoesOn(t *testing.T) {
 	f.in.Commit()
 	assert.Equal(t, emit.Live, f.one().Info.State)
 	assert.Empty(t, f.skips())
-	assert.Equal(t, map[uint32]owner{1000: {1, 1}}, f.in.owners)
+	held := quota.New(manySeries)
+	held.Charge(1000, 1, 1)
+	assert.Equal(t, held, f.in.quota)
 }
 
 func TestProcessIsDeliveredLiveThenFinalThenGoneThenForgotten(t *testing.T) {
@@ -147,8 +152,7 @@ func TestProcessIsDeliveredLiveThenFinalThenGoneThenForgotten(t *testing.T) {
 	f.in.Commit()
 	assert.Empty(t, f.in.segments)
 	assert.Empty(t, f.in.byKey)
-	assert.Empty(t, f.in.owners)
-	assert.Zero(t, f.in.series)
+	assert.Equal(t, quota.New(manySeries), f.in.quota)
 	assert.Empty(t, f.skips())
 	assert.EqualValues(t, 7, f.one(update{tid: other, number: 1, value: 7}).Counters["requests"], "not even the segment's id is remembered")
 }

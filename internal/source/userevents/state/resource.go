@@ -95,8 +95,8 @@ func (in *Ingest) move(s *segment, p *process.Process) {
 	if len(old.segments) == 0 {
 		old.End()
 	}
-	in.charge(s.process.UID, -1, -s.charged)
-	in.charge(p.UID, 1, s.charged)
+	in.quota.Charge(s.process.UID, -1, -s.charged)
+	in.quota.Charge(p.UID, 1, s.charged)
 	key := old.key
 	key.process = p
 	in.join(s, key, old.client, old.claimed)
@@ -145,7 +145,7 @@ func (in *Ingest) Commit() {
 
 func (in *Ingest) forget(r *resource) {
 	for _, s := range r.segments {
-		in.charge(r.key.process.UID, -1, -s.charged)
+		in.quota.Charge(r.key.process.UID, -1, -s.charged)
 		delete(in.segments, s.id)
 	}
 	if in.byKey[r.key] == r {

@@ -69,7 +69,7 @@ func (in *Ingest) admit(id uint64, e *event.Event, b []byte) (*segment, reason, 
 		return nil, skipProcessLimit, false
 	}
 	// Before the kernel is asked, which takes time: a flood of segments must not cost that much for each.
-	if len(in.segments) >= in.limits.Segments || in.owners[p.UID].segments >= in.limits.SegmentsPerUID {
+	if in.quota.Full(p.UID, len(in.segments)) {
 		return nil, skipSegmentLimit, false
 	}
 	start := word(b, userevent.OffStart)
@@ -96,7 +96,7 @@ func (in *Ingest) admit(id uint64, e *event.Event, b []byte) (*segment, reason, 
 	}
 	key := resourceKey{process: p, id: described.ID}
 	copy(key.instance[:], b[userevent.OffInstanceHi:])
-	in.charge(p.UID, 1, s.charged)
+	in.quota.Charge(p.UID, 1, s.charged)
 	in.segments[id] = s
 	in.join(s, key, described.Attributes, binary.NativeEndian.Uint32(b[userevent.OffPID:]))
 	return s, 0, true
@@ -152,6 +152,6 @@ func (in *Ingest) addSeries(s *segment, number uint32, record []byte, update uin
 	s.ids[parsed.ID] = struct{}{}
 	s.put(number, x)
 	s.charged += cost
-	in.charge(s.process.UID, 0, cost)
+	in.quota.Charge(s.process.UID, 0, cost)
 	return x, 0, true
 }

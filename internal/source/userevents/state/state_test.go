@@ -14,6 +14,7 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 	"github.com/hotpath-metrics/hotpath/internal/process"
 	"github.com/hotpath-metrics/hotpath/internal/process/processtest"
+	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/event"
@@ -25,7 +26,7 @@ const (
 	bread = shop + 200 // of another user
 )
 
-var manySeries = Limits{Segments: 100, SegmentsPerUID: 50, Series: 1000, SeriesPerUID: 500, SeriesPerSegment: 200}
+var manySeries = quota.Limits{Segments: 100, SegmentsPerUID: 50, Series: 1000, SeriesPerUID: 500, SeriesPerSegment: 200}
 
 // telemetry counts what was skipped.
 type telemetry struct {
@@ -86,7 +87,7 @@ type fixture struct {
 	in    *Ingest
 }
 
-func setUp(t testing.TB, limits Limits) *fixture {
+func setUp(t testing.TB, limits quota.Limits) *fixture {
 	t.Helper()
 	proc := processtest.New(t)
 	proc.Start(shop, 1000, "shop", 100)

@@ -15,11 +15,13 @@ import (
 // mounts are where tracefs is mounted, the first by the kernel's documentation.
 var mounts = []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
 
+// needed is of the kernel.
+const needed = "Linux 6.4 or later with CONFIG_USER_EVENTS=y, as Ubuntu 23.10, Azure Linux 3 and WSL2 have it"
+
 var (
 	errNotMounted = errors.New("tracefs is not mounted: mount it by `mount -t tracefs tracefs /sys/kernel/tracing`, " +
-		"and into the Collector's container if it has one, or use the source shm, which needs none")
-	errUnsupported = errors.New("this kernel has no user_events: they need Linux 6.4 or later with CONFIG_USER_EVENTS=y, " +
-		"as Ubuntu 23.10, Azure Linux 3 and WSL2 have it; the source shm works on any kernel")
+		"and into the Collector's container if it has one; user_events also need " + needed + "; the source shm needs neither")
+	errUnsupported = errors.New("this kernel has no user_events: they need " + needed + "; the source shm works on any kernel")
 )
 
 // Root is the mounted tracefs of a kernel that has user_events.
