@@ -21,7 +21,7 @@
  * errno or takes the application down: where nothing can be published, the
  * counting goes on in private memory and hotpath_status() says why.
  *
- * Environment: HOTPATH_DIR (default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm, bpf,
+ * Environment: HOTPATH_DIR (an absolute path, by default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm, bpf,
  * user_events or off), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
  *
  * HOTPATH_TRANSPORT=bpf needs no directory: the segment is a sealed memfd, which a collector with the source bpf finds from outside, in
@@ -220,7 +220,7 @@ enum hotpath__where {
 	HOTPATH__W_FULL, HOTPATH__W_FILE, HOTPATH__W_LIMIT, HOTPATH__W_MAP, HOTPATH__W_RESERVE, HOTPATH__W_LINK, HOTPATH__W_NOMEM,
 	HOTPATH__W_CLOSED, HOTPATH__W_MEMFD_FILE, HOTPATH__W_MEMFD_RESERVE, HOTPATH__W_SEAL,
 	HOTPATH__W_EVENTS, HOTPATH__W_TRACEFS, HOTPATH__W_UNSUPPORTED, HOTPATH__W_DENIED, HOTPATH__W_OPEN, HOTPATH__W_DECLARED,
-	HOTPATH__W_REGISTER
+	HOTPATH__W_REGISTER, HOTPATH__W_RELATIVE
 };
 
 struct hotpath__state {
@@ -1675,9 +1675,14 @@ static inline int hotpath__publish_in(struct hotpath__state *s, long fd, long di
 
 static inline int hotpath__publish_file(struct hotpath__state *s)
 {
-	long dir = hotpath__open_directory(s), fd;
+	long dir, fd;
 	int published = 0;
 
+	if (*s->path != '/') { /* a daemon changes its working directory, and no collector knows it */
+		hotpath__refuse_to_publish(s, HOTPATH__W_RELATIVE, 0);
+		return 0;
+	}
+	dir = hotpath__open_directory(s);
 	if (dir < 0) {
 		hotpath__refuse_to_publish(s, HOTPATH__W_DIRECTORY, dir);
 		return 0;
@@ -1989,15 +1994,7 @@ static inline void hotpath__configure(struct hotpath__state *s)
 		directory = NULL;
 	if (directory == NULL || *directory == 0)
 		directory = "/dev/shm/hotpath";
-	n = 0;
-	if (*directory != '/') { /* children may have another working directory */
-		n = (int)hotpath__sys(SYS_getcwd, hotpath__address(s->path), sizeof s->path - 1, 0, 0, 0, 0);
-		if (n > 0)
-			s->path[n - 1] = '/';
-		else
-			n = 0;
-	}
-	n += snprintf(s->path + n, sizeof s->path - (size_t)n, "%s", directory);
+	n = snprintf(s->path, sizeof s->path, "%s", directory);
 	while (n > 1 && n < (int)sizeof s->path && s->path[n - 1] == '/')
 		s->path[--n] = 0;
 	while (transport && i < 6 && strcmp(transport, transports[i]) != 0)
@@ -2473,24 +2470,37 @@ HOTPATH__COLD void hotpath__slow_set_v1(uint64_t slot, uint64_t bits)
 		hotpath__send_v1(word, __atomic_load_n(&c->segment, __ATOMIC_RELAXED));
 }
 
+/* What to do where an error keeps segments from a directory. */
+static inline const char *hotpath__advice(uint32_t error)
+{
+	switch (error) {
+	case ENOENT: return "; create it or set HOTPATH_DIR";
+	case ENOTDIR: case ELOOP: case ENAMETOOLONG: return "; set HOTPATH_DIR to a directory";
+	case EACCES: return "; give this user the right to write there or set HOTPATH_DIR";
+	case EROFS: return "; set HOTPATH_DIR to a directory that can be written to";
+	case EOPNOTSUPP: return "; set HOTPATH_DIR to a directory on tmpfs";
+	case ENOSPC: case EDQUOT: return "; make room there or set HOTPATH_DIR";
+	case EMFILE: return "; raise the limit (ulimit -n)";
+	default: return "";
+	}
+}
+
 /* Why nothing is published, or not in the way that was tried first. */
 static inline int hotpath__why(const struct hotpath__state *s, char *text, size_t size, uint32_t where, uint32_t error)
 {
-	const char *why = strerror((int)error);
+	const char *why = strerror((int)error), *advice = hotpath__advice(error);
 
 	switch ((enum hotpath__where)where) {
 	case HOTPATH__W_TRANSPORT: return snprintf(text, size, "this version knows HOTPATH_TRANSPORT shm, bpf, user_events and off only");
-	case HOTPATH__W_DIRECTORY:
-		return snprintf(text, size, "cannot open %.255s: %s; %s", s->path, why,
-			error == ENOENT ? "create it or set HOTPATH_DIR" : error == EACCES ? "give this user the right to write there or set HOTPATH_DIR"
-			: error == EMFILE ? "raise the limit (ulimit -n)" : "set HOTPATH_DIR to a directory");
+	case HOTPATH__W_RELATIVE: return snprintf(text, size, "HOTPATH_DIR=%.255s is not an absolute path", s->path);
+	case HOTPATH__W_DIRECTORY: return snprintf(text, size, "cannot open %.255s: %s%s", s->path, why, advice);
 	case HOTPATH__W_CROWDED: return snprintf(text, size, "%.255s has more than %d entries; is a collector running?", s->path, HOTPATH__DIR_ENTRIES);
 	case HOTPATH__W_FULL: return snprintf(text, size, "the file system of %.255s is nearly full", s->path);
-	case HOTPATH__W_FILE: return snprintf(text, size, "cannot create a file in %.255s: %s", s->path, why);
+	case HOTPATH__W_FILE: return snprintf(text, size, "cannot create a file in %.255s: %s%s", s->path, why, advice);
 	case HOTPATH__W_LIMIT: return snprintf(text, size, "the file size limit (ulimit -f) is below the segment's %lu bytes, which are sparse", (unsigned long)s->total);
 	case HOTPATH__W_MAP: return snprintf(text, size, "no address space for a segment (ulimit -v, -l)");
-	case HOTPATH__W_RESERVE: return snprintf(text, size, "cannot reserve memory in %.255s: %s", s->path, why);
-	case HOTPATH__W_LINK: return snprintf(text, size, "cannot link a file into %.255s: %s", s->path, why);
+	case HOTPATH__W_RESERVE: return snprintf(text, size, "cannot reserve memory in %.255s: %s%s", s->path, why, advice);
+	case HOTPATH__W_LINK: return snprintf(text, size, "cannot link a file into %.255s: %s%s", s->path, why, advice);
 	case HOTPATH__W_MEMFD_FILE: return snprintf(text, size, "cannot make a memfd: %s%s", why, error == ENOSYS || error == EPERM ? "; a seccomp filter may forbid memfd_create, ftruncate, flock or statx" : "");
 	case HOTPATH__W_MEMFD_RESERVE: return snprintf(text, size, "cannot reserve memory for a memfd: %s", why);
 	case HOTPATH__W_SEAL: return snprintf(text, size, "cannot seal a memfd, which takes Linux 5.1: %s", why);

@@ -195,6 +195,13 @@ func TestMemfdIsWhereNoFileCanBe(t *testing.T) {
 		}
 		return dir
 	}
+	readOnly := func(t *testing.T) string {
+		dir := tmpfs(t, "64m")
+		if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
 	for name, where := range map[string]struct {
 		dir    func(*testing.T) string
 		status string
@@ -202,9 +209,11 @@ func TestMemfdIsWhereNoFileCanBe(t *testing.T) {
 		"no directory":      {func(*testing.T) string { return "/dev/shm/none/none" }, "cannot open /dev/shm/none/none: No such file or directory; create it or set HOTPATH_DIR"},
 		"long path":         {func(*testing.T) string { return "/" + strings.Repeat("a", 300) }, "cannot open /" + strings.Repeat("a", 254) + ": File name too long; set HOTPATH_DIR to a directory"},
 		"no file system":    {func(*testing.T) string { return "/proc/self" }, "cannot open /proc/self: Not a directory; set HOTPATH_DIR to a directory"},
+		"relative path":     {func(*testing.T) string { return "shm/hotpath" }, "HOTPATH_DIR=shm/hotpath is not an absolute path"},
+		"read-only":         {readOnly, "Read-only file system; set HOTPATH_DIR to a directory that can be written to"},
 		"nearly full":       {full, "is nearly full"},
 		"many entries":      {crowded, "has more than 8192 entries; is a collector running?"},
-		"no further inodes": {noInodes, "No space left on device"},
+		"no further inodes": {noInodes, "No space left on device; make room there or set HOTPATH_DIR"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, transport := range []string{"HOTPATH_TRANSPORT=shm", "HOTPATH_TRANSPORT="} {
@@ -217,6 +226,33 @@ func TestMemfdIsWhereNoFileCanBe(t *testing.T) {
 				}
 				c.finish()
 			}
+		})
+	}
+}
+
+func TestWhatKeepsAFileFromADirectoryIsSaidWithARemedy(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("dropping capabilities needs root")
+	}
+	setpriv, filter := need(t, "setpriv"), compilers[0].compile(t, "testdata/without.c")
+	program := compilers[0].compile(t, "testdata/exercise.c", "-lm")
+	for name, c := range map[string]struct {
+		command []string
+		status  string
+	}{
+		"no right":          {[]string{setpriv, "--bounding-set=-dac_override"}, "Permission denied; give this user the right to write there or set HOTPATH_DIR"},
+		"no nameless files": {[]string{filter, "nameless"}, "Operation not supported; set HOTPATH_DIR to a directory on tmpfs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := directory(t)
+			if err := errors.Join(os.Chown(dir, 1234, 1234), os.Chmod(dir, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+			client := start(t, c.command[0], dir, append(c.command[1:], program, "api")...)
+			if want := "hotpath: cannot create a file in " + dir + ": " + c.status + "; published as a memfd"; !strings.HasPrefix(client.status, want) {
+				t.Errorf("status is %q", client.status)
+			}
+			client.finish()
 		})
 	}
 }

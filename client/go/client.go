@@ -65,7 +65,7 @@ func (c *client) open() {
 	switch transport := c.getenv("HOTPATH_TRANSPORT"); transport {
 	case "", "shm":
 		if err = c.publishFile(resource); err != nil {
-			c.unpublished = err.Error()
+			c.unpublished = advised(err).Error()
 			c.publishMemfd(resource)
 		}
 	case "bpf":

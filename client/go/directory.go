@@ -30,6 +30,9 @@ type directory struct {
 // openDirectory opens the directory, makes it where there is none, and checks that one more
 // segment may be put there.
 func openDirectory(path string) (*directory, error) {
+	if !filepath.IsAbs(path) { // a daemon changes its working directory, and no Collector knows it
+		return nil, fmt.Errorf("HOTPATH_DIR %q is not an absolute path", path)
+	}
 	fd, err := openAt(path)
 	if errors.Is(err, unix.ENOENT) {
 		if err := makeDirectory(path); err != nil {
@@ -52,6 +55,34 @@ func (d *directory) close() { _ = unix.Close(d.fd) }
 
 func openAt(path string) (int, error) {
 	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// advised adds to an error that keeps segments from a directory what to do about it.
+func advised(err error) error {
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		return err
+	}
+	var advice string
+	switch errno {
+	case unix.ENOENT:
+		advice = "create it or set HOTPATH_DIR"
+	case unix.ENOTDIR, unix.ELOOP, unix.ENAMETOOLONG:
+		advice = "set HOTPATH_DIR to a directory"
+	case unix.EACCES:
+		advice = "give this user the right to write there or set HOTPATH_DIR"
+	case unix.EROFS:
+		advice = "set HOTPATH_DIR to a directory that can be written to"
+	case unix.EOPNOTSUPP:
+		advice = "set HOTPATH_DIR to a directory on tmpfs"
+	case unix.ENOSPC, unix.EDQUOT:
+		advice = "make room there or set HOTPATH_DIR"
+	case unix.EMFILE:
+		advice = "raise the limit (ulimit -n)"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, advice)
 }
 
 // makeDirectory makes a directory for everybody, as /tmp is, on tmpfs only: elsewhere
@@ -110,7 +141,7 @@ func (d *directory) admit() error {
 		full = d.entries() >= maxEntries
 	}
 	if full {
-		return fmt.Errorf("%s holds %d files or more", d.path, maxEntries)
+		return fmt.Errorf("%s holds %d files or more; is a Collector running?", d.path, maxEntries)
 	}
 	return nil
 }

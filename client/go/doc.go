@@ -32,7 +32,7 @@
 //
 // # Environment
 //
-// HOTPATH_DIR is the directory to publish in (/dev/shm/hotpath). HOTPATH_TRANSPORT
+// HOTPATH_DIR is the directory to publish in, an absolute path (/dev/shm/hotpath). HOTPATH_TRANSPORT
 // is shm (the default), bpf, user_events, or off, which counts in private memory. OTEL_SERVICE_NAME and
 // OTEL_RESOURCE_ATTRIBUTES describe the process. All are read when the first instrument is made.
 //

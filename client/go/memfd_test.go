@@ -179,7 +179,7 @@ func TestStatusOfAMemfdSaysWhereAndWhy(t *testing.T) {
 	}
 	c = fresh(in("/nowhere/at/all"))
 	c.counter("x")
-	if s, want := c.status(), "hotpath has 1 series but no file for them (look at /nowhere/at: no such file or directory); published as a memfd for a Collector with the source bpf."; s != want {
+	if s, want := c.status(), "hotpath has 1 series but no file for them (look at /nowhere/at: no such file or directory; create it or set HOTPATH_DIR); published as a memfd for a Collector with the source bpf."; s != want {
 		t.Errorf("status is %q, want %q", s, want)
 	}
 }

@@ -158,7 +158,7 @@ func TestAnUnprivilegedProcessPublishesWhereItMay(t *testing.T) {
 	}{
 		{os.ModeSticky | 0o777, "", "publishes 3 series"},
 		{os.ModeSticky | 0o777, "refuse AT_EMPTY_PATH", "publishes 3 series"},
-		{0o755, "", "permission denied); published as a memfd"},
+		{0o755, "", "permission denied; give this user the right to write there or set HOTPATH_DIR); published as a memfd"},
 	} {
 		dir := directoryOnTmpfs(t)
 		if err := os.Chmod(dir, c.mode); err != nil {
@@ -243,7 +243,7 @@ func TestADirectoryTakesNoDescriptorAndAMemfdOne(t *testing.T) {
 
 func TestLimitsOfTheProcessMakeCountingPrivate(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
-		{"LIMIT_NOFILE", "3", `counts 3 series in private memory.*too many open files; create a memfd: too many open files\)`},
+		{"LIMIT_NOFILE", "3", `counts 3 series in private memory.*too many open files; raise the limit \(ulimit -n\); create a memfd: too many open files\)`},
 		{"LIMIT_FSIZE", "1000000", `counts 3 series in private memory, [^(]*\(RLIMIT_FSIZE allows 1000000 bytes, [^;)]*\)`},
 		{"LIMIT_AS", "134217728", `counts 3 series in private memory, [^(]*\(map memory: cannot allocate memory\)`},
 		{"LIMIT_AS", "0", `hotpath counts nothing, for want of memory.*; [1-9]\d* measurements were refused`},
@@ -252,7 +252,7 @@ func TestLimitsOfTheProcessMakeCountingPrivate(t *testing.T) {
 			dir := directoryOnTmpfs(t)
 			p := start(t, "under limits", map[string]string{"HOTPATH_DIR": dir, "HOTPATH_TRANSPORT": transport, c.name: c.value})
 			if transport == "bpf" {
-				c.want = strings.Replace(c.want, ".*too many open files; ", ".*\\(", 1)
+				c.want = strings.Replace(c.want, `.*too many open files; raise the limit \(ulimit -n\); `, `.*\(`, 1)
 			}
 			if s := p.line(t); !matches(s, c.want) {
 				t.Errorf("%s=%s %s: status is %q", c.name, c.value, transport, s)

@@ -4,6 +4,7 @@ package hotpath
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -137,12 +138,14 @@ func TestWithoutADirectoryTheSegmentIsAMemfd(t *testing.T) {
 	const memfd, private = `has 1 series but no file for them \(.*%s.*\); published as a memfd for a Collector with the source bpf\.`,
 		`counts 1 series in private memory, .*\(%s`
 	for _, c := range []struct{ dir, transport, status, reason string }{
-		{filepath.Join(tmpfs, "no", "parent"), "", memfd, "no such file"},
-		{file, "", memfd, "not a directory"},
-		{link, "", memfd, "not a directory"},
+		{filepath.Join(tmpfs, "no", "parent"), "", memfd, "no such file or directory; create it or set HOTPATH_DIR"},
+		{file, "", memfd, "not a directory; set HOTPATH_DIR to a directory"},
+		{link, "", memfd, "not a directory; set HOTPATH_DIR to a directory"},
+		{"/" + strings.Repeat("a", 5000), "", memfd, "file name too long; set HOTPATH_DIR to a directory"},
+		{"shm/hotpath", "", memfd, `HOTPATH_DIR "shm/hotpath" is not an absolute path`},
 		{"/proc/hotpath", "", memfd, "/proc is not on tmpfs"},
 		{"/proc", "shm", memfd, "/proc has less than 64 MiB free"},
-		{crowded, "", memfd, "holds 8192 files or more"},
+		{crowded, "", memfd, "holds 8192 files or more; is a Collector running\\?"},
 		{tmpfs, "off", private, "HOTPATH_TRANSPORT is off"},
 		{tmpfs, "io_uring", private, "HOTPATH_TRANSPORT io_uring is not available"},
 	} {
@@ -162,6 +165,49 @@ func TestWithoutADirectoryTheSegmentIsAMemfd(t *testing.T) {
 	}
 	fresh(in(crowded)).counter("x")
 	readOnly(t, crowded)
+}
+
+// mountTmpfs mounts one for the time of the test.
+func mountTmpfs(t *testing.T, flags uintptr, options string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", flags, options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func TestWhatKeepsAFileFromADirectoryIsSaidWithARemedy(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	for _, c := range []struct{ dir, reason string }{
+		{mountTmpfs(t, unix.MS_RDONLY, ""), "read-only file system; set HOTPATH_DIR to a directory that can be written to"},
+		{mountTmpfs(t, 0, "nr_inodes=1"), "no space left on device; make room there or set HOTPATH_DIR"},
+	} {
+		made := fresh(in(c.dir))
+		made.counter("x")
+		if s, want := made.status(), c.dir+": "+c.reason+"); published as a memfd"; !strings.Contains(s, want) {
+			t.Errorf("status is %q, want %q", s, want)
+		}
+	}
+}
+
+func TestOnlyWhatIsAboutADirectoryHasAnAdvice(t *testing.T) {
+	for errno, want := range map[unix.Errno]string{
+		unix.EOPNOTSUPP: "; set HOTPATH_DIR to a directory on tmpfs", unix.ELOOP: "; set HOTPATH_DIR to a directory",
+		unix.EDQUOT: "; make room there or set HOTPATH_DIR", unix.EMFILE: "; raise the limit (ulimit -n)", unix.EPERM: "", unix.ENOMEM: "",
+	} {
+		err := fmt.Errorf("create a file: %w", errno)
+		if got := advised(err); got.Error() != err.Error()+want || !errors.Is(got, errno) {
+			t.Errorf("advised %q", got)
+		}
+	}
 }
 
 func TestADirectoryOffTmpfsHoldsSegmentsToo(t *testing.T) {

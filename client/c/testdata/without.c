@@ -86,6 +86,15 @@ static struct sock_filter seals[] = { /* fcntl(..., F_ADD_SEALS, F_SEAL_FUTURE_W
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
+static struct sock_filter nameless[] = { /* open(..., O_TMPFILE) is EOPNOTSUPP, as on many a file system */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 020000000, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
 static struct sock_filter names[] = { /* nothing can be announced */
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	DENY(SYS_prctl, EPERM),
@@ -96,7 +105,7 @@ static struct sock_filter names[] = { /* nothing can be announced */
 
 static const struct { const char *name; struct sock_fprog program; } filters[] = {
 	FILTER(populate), FILTER(files), FILTER(memory), FILTER(ioctls), FILTER(writes), FILTER(flags),
-	FILTER(memfd), FILTER(memfd_right), FILTER(noexec), FILTER(seals), FILTER(names),
+	FILTER(memfd), FILTER(memfd_right), FILTER(noexec), FILTER(seals), FILTER(names), FILTER(nameless),
 };
 
 int main(int argc, char **argv)
