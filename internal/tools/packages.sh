@@ -8,6 +8,7 @@ need gcc gcc
 need g++ g++
 need clang clang
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+need aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
 need musl-gcc musl-tools
 need valgrind valgrind
 need bpftrace bpftrace
