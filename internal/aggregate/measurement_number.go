@@ -76,7 +76,8 @@ func NewScale(factor float64) Scale {
 // Fractional reports whether integers become fractions: then sums of them have to be [emit.Instrument.Double].
 func (s Scale) Fractional() bool { return s.whole == 0 }
 
-func (s Scale) double(v float64) float64 {
+// Double returns a scaled number.
+func (s Scale) Double(v float64) float64 {
 	if s.divisor != 0 {
 		return v / s.divisor
 	}

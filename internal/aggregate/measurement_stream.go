@@ -72,7 +72,7 @@ func (s *Stream) Record(p *Measured, number Number, time int64) Refusal {
 		return refusal
 	}
 	raw := number.float()
-	v := s.scale.double(raw)
+	v := s.scale.Double(raw)
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return RefusedNotFinite
@@ -88,6 +88,12 @@ func (s *Stream) Record(p *Measured, number Number, time int64) Refusal {
 	default:
 		return m.add(raw, s.scale)
 	}
+}
+
+// RecordBucket adds what a histogram of a process got into one of its buckets, or as zeros where the bucket is
+// [segment.HistogramBuckets]: how many, and their sum before it is scaled.
+func (s *Stream) RecordBucket(p *Measured, bucket int, count, sum uint64, time int64) Refusal {
+	return p.in(s, time).recordBucket(bucket, count, float64(sum), s.scale)
 }
 
 // attributes decodes the set.

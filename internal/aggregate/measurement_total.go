@@ -32,10 +32,10 @@ func (m *measured) count(n uint64) {
 // others what rounding takes away is kept (Neumaier's summation), so that billions of additions are as exact as one.
 func (m *measured) add(v float64, scale Scale) Refusal {
 	if scale != m.scale { // another stream has begun the series
-		v = scale.double(v) / m.scale.double(1)
+		v = scale.Double(v) / m.scale.Double(1)
 	}
 	sum := m.hist.sum + v
-	if math.Abs(m.scale.double(sum)) > maxSum || math.Abs(sum) > maxSum {
+	if math.Abs(m.scale.Double(sum)) > maxSum || math.Abs(sum) > maxSum {
 		return RefusedTooLarge
 	}
 	if math.Abs(m.hist.sum) >= math.Abs(v) {
@@ -48,21 +48,28 @@ func (m *measured) add(v float64, scale Scale) Refusal {
 }
 
 // sum is that of doubles.
-func (m *measured) sum() float64 { return m.scale.double(m.hist.sum + m.carry) }
+func (m *measured) sum() float64 { return m.scale.Double(m.hist.sum + m.carry) }
 
 // record adds a value to a histogram.
 func (m *measured) record(v float64, scale Scale) Refusal {
-	if refusal := m.add(v, scale); refusal != "" {
+	bucket := segment.HistogramBuckets
+	if scaled := scale.Double(v); scaled != 0 {
+		bucket, _ = segment.BucketIndex(scaled)
+	}
+	return m.recordBucket(bucket, 1, v, scale)
+}
+
+// recordBucket adds values that are in one bucket, or are zero.
+func (m *measured) recordBucket(bucket int, count uint64, sum float64, scale Scale) Refusal {
+	if refusal := m.add(sum, scale); refusal != "" {
 		return refusal
 	}
-	v = scale.double(v)
-	if v == 0 {
-		m.hist.zero++
+	if bucket == segment.HistogramBuckets {
+		m.hist.zero += count
 		return ""
 	}
-	i, _ := segment.BucketIndex(v)
-	m.hist.cover(i, i+1)
-	m.hist.buckets[i-m.hist.low]++
+	m.hist.cover(bucket, bucket+1)
+	m.hist.buckets[bucket-m.hist.low] += count
 	return ""
 }
 

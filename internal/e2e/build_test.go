@@ -148,6 +148,11 @@ func cProgram(t testing.TB, name string) string {
 	return once.(func() *build)().use(t)
 }
 
+var cart = sync.OnceValue(func() *build {
+	path := filepath.Join(programs, "cart")
+	return command(path, ".", nil, "g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "testdata/cart.cc", "-o", path)
+})
+
 var goApp = sync.OnceValue(func() *build {
 	path := filepath.Join(programs, "app")
 	return command(path, ".", nil, "go", "build", "-o", path, "./testdata/app")

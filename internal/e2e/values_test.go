@@ -69,32 +69,49 @@ func checkValues(t *testing.T, v *victoriaMetrics, clients map[string]*client) {
 	})
 }
 
-// check finds the one series with these labels and no attributes but these, and compares all its samples.
+// check compares all samples of a series.
 func (v *victoriaMetrics) check(t *testing.T, name string, labels, attributes map[string]string, want float64) {
 	t.Helper()
-	found := 0
+	for _, got := range v.samples(t, name, labels, attributes) {
+		if !(math.Abs(got-want) <= 1e-9*math.Abs(want)) || want == math.Trunc(want) && got != want {
+			t.Errorf("%s%v is %v, want %v", name, attributes, got, want)
+			break
+		}
+	}
+}
+
+// samples finds the one series with these labels and no attributes but these. A sample is NaN where the series ended.
+func (v *victoriaMetrics) samples(t *testing.T, name string, labels, attributes map[string]string) (found []float64) {
+	t.Helper()
+	n := 0
 	for _, e := range v.export(fmt.Sprintf(`{__name__=%q, "process.pid"=%q}`, name, labels["process.pid"])) {
 		if !contains(e.Metric, attributes) {
 			continue
 		}
-		found++
+		n++
+		for _, value := range e.Values {
+			if value == nil {
+				value = new(math.NaN())
+			}
+			found = append(found, *value)
+		}
 		if !contains(e.Metric, labels) {
 			t.Errorf("%s has the labels %v", name, e.Metric)
 		}
-		const identity = 3 // __name__, scope.version, service.instance.id
-		if len(e.Metric) != identity+len(labels)+len(attributes) {
-			t.Errorf("%s has more or fewer labels than it should: %v", name, e.Metric)
-		}
-		for _, got := range e.Values {
-			if got == nil || math.Abs(*got-want) > 1e-9*math.Abs(want) || want == math.Trunc(want) && *got != want {
-				t.Errorf("%s%v is %v, want %v", name, attributes, e.Values, want)
-				break
+		others := len(e.Metric) - len(labels) - len(attributes)
+		for _, identity := range []string{"__name__", "scope.version", "service.instance.id", "container.id"} {
+			if e.Metric[identity] != "" {
+				others--
 			}
 		}
+		if others != 0 {
+			t.Errorf("%s has more or fewer labels than it should: %v", name, e.Metric)
+		}
 	}
-	if found != 1 {
-		t.Errorf("%s%v: %d series", name, attributes, found)
+	if n != 1 {
+		t.Errorf("%s%v: %d series", name, attributes, n)
 	}
+	return found
 }
 
 func contains(labels, wanted map[string]string) bool {

@@ -155,3 +155,10 @@ func sinceBoot() time.Duration {
 	}
 	return time.Duration(boot.Nano())
 }
+
+// UIDOf returns the user id that a process runs as.
+func UIDOf(pid int) (uint32, error) {
+	p := proc{root: "/proc"}
+	_, uid, err := p.owner(int32(pid))
+	return uid, err
+}

@@ -11,9 +11,11 @@ done
 [ $# = 0 ] || shift
 flags=$(for f in "$@"; do printf ' %s' "-test.${f#-}"; done)
 tests=$PWD/_build/kernels
-mkdir -p "$tests"
+mkdir -p "$tests/probed"
 gcc -O2 -static -pthread -Iclient/c internal/source/bpf/testdata/counts.c -o "$tests/counts"
+internal/source/bpf/probe/testdata/build.sh "$tests/probed"
 CGO_ENABLED=0 go test -c -o "$tests/bpf.test" ./internal/source/bpf
+CGO_ENABLED=0 go test -c -o "$tests/probe.test" ./internal/source/bpf/probe
 go build -o _build/vm ./internal/kerneltest/vm
 status=0
 for release in $releases; do
@@ -23,6 +25,9 @@ for release in $releases; do
 		continue
 	fi
 	echo "the source bpf on Linux $release, in a virtual machine"
-	KERNEL=$release _build/vm "cd internal/source/bpf && HOTPATH_PROGRAMS=$tests $tests/bpf.test -test.timeout 10m -test.skip '^TestAtExit'$flags" || status=1
+	KERNEL=$release _build/vm "status=0
+		cd internal/source/bpf && HOTPATH_PROGRAMS=$tests $tests/bpf.test -test.timeout 10m -test.skip '^TestAtExit'$flags || status=1
+		cd probe && HOTPATH_PROGRAMS=$tests/probed $tests/probe.test -test.timeout 10m -test.short$flags || status=1
+		exit \$status" || status=1
 done
 exit $status

@@ -1,11 +1,17 @@
 package bpf
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/probe"
+)
 
 // Config is the block `bpf` of the receiver's configuration.
 type Config struct {
 	// Segments takes the segments that hotpath's clients keep in memfds.
 	Segments bool `mapstructure:"segments"`
+	// Probes count at places in programs that nobody changed.
+	Probes probe.Configs `mapstructure:"probes"`
 	// Optional lets the receiver start where BPF cannot be used; it is tried again at each collection.
 	Optional bool `mapstructure:"optional"`
 
@@ -17,8 +23,8 @@ func DefaultConfig() Config { return Config{Segments: true} }
 
 // Validate names every key that is wrong.
 func (c Config) Validate() error {
-	if !c.Segments {
-		return errors.New("segments: is false, and nothing else is asked for")
+	if !c.Segments && len(c.Probes) == 0 {
+		return errors.New("segments: is false, and there are no probes")
 	}
 	return nil
 }

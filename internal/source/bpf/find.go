@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/internal/segment"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/procfile"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
@@ -122,7 +123,7 @@ func (s *source) open(id uint32, n notice) bool {
 	if err != nil {
 		return false // the process has ended, or says what isn't so
 	}
-	f, err := locate(mappingPath(id, n.address, end), s.device)
+	f, err := locate(procfile.MappingPath(id, n.address, end), s.device)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) { // its descriptor does as well, where it is open
 		s.lookups += maxLookups / maxLists
 		s.listDescriptors()

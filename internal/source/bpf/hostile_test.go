@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"context"
-	"io"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -34,23 +33,6 @@ func TestManyMemfdsOfAUserLeaveRoomForOthers(t *testing.T) {
 	f := newSource(t, limits)
 	f.begin()
 	assert.Equal(t, 1, f.held(good.pid))
-}
-
-// pausing reads as the kernel does where it has long had nothing to tell.
-type pausing struct{ paused int }
-
-func (p *pausing) Read([]byte) (int, error) {
-	if p.paused++; p.paused < 3 {
-		return 0, unix.EAGAIN
-	}
-	return 0, io.EOF
-}
-
-func TestListingGoesOnWhereTheKernelPauses(t *testing.T) {
-	p := &pausing{}
-	_, err := listing{p}.Read(nil)
-	assert.Equal(t, io.EOF, err)
-	assert.Equal(t, 3, p.paused)
 }
 
 func TestRefusalsAreForgottenWithTheirMemfds(t *testing.T) {

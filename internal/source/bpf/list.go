@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/procfile"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
 
@@ -33,7 +34,7 @@ func (s *source) look() {
 	}
 	if now.Sub(s.mapped) >= mapEvery {
 		s.mapped = now
-		s.list(s.loaded.mappings, func(m found) (*file, error) { return locate(mappingPath(m.tid, m.start, m.end), s.device) })
+		s.list(s.loaded.mappings, func(m found) (*file, error) { return locate(procfile.MappingPath(m.tid, m.start, m.end), s.device) })
 		maps.DeleteFunc(s.refused, func(_ segments.Key, r refusal) bool { return now.Sub(r.seen) > 2*mapEvery }) // it is gone
 		if err := s.loaded.sweep(); err != nil {
 			s.logger.Warn("Cannot forget processes that have ended", zap.Error(err))
@@ -56,7 +57,7 @@ func (s *source) list(of *link.Iter, locate func(found) (*file, error)) {
 	having := map[segments.Key][]found{}
 	owners := map[uint32]int{}
 	var record [foundSize]byte
-	for in := bufio.NewReaderSize(listing{r}, listBuffer); ; {
+	for in := bufio.NewReaderSize(procfile.Paused{Reader: r}, listBuffer); ; {
 		if _, err := io.ReadFull(in, record[:]); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
@@ -87,17 +88,6 @@ func (s *source) list(of *link.Iter, locate func(found) (*file, error)) {
 			if (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)) && len(s.processes[one.pid]) == 0 {
 				s.forbid(one.pid, err)
 			}
-		}
-	}
-}
-
-// listing reads on where the kernel has paused: it does so after a million descriptors or mappings of which it had nothing to tell.
-type listing struct{ io.Reader }
-
-func (l listing) Read(b []byte) (int, error) {
-	for {
-		if n, err := l.Reader.Read(b); n > 0 || !errors.Is(err, unix.EAGAIN) {
-			return n, err
 		}
 	}
 }

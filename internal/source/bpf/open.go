@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
+
 	"github.com/hotpath-metrics/hotpath/internal/segment"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/procfile"
 )
 
 // name is what the kernel calls a client's memfd.
-const name = "/memfd:hotpath (deleted)"
-
-// seals are those without which a memfd is none of a client's: its size is final, and nobody but the process that has it mapped can write.
-const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_SEAL
+const name = "/memfd:" + layout.MemfdName + " (deleted)"
 
 // errSeals is the reason of a memfd that has not all seals.
 const errSeals segment.Reason = "seals"
@@ -56,7 +56,7 @@ func locate(link string, device uint64) (*file, error) {
 
 // locateDescriptor does so with a descriptor of a process. CAP_SYS_PTRACE alone does not open the folder that /proc has them in.
 func locateDescriptor(pid, fd uint32, device uint64) (*file, error) {
-	f, err := locate(procPath(pid, "fd/"+strconv.FormatUint(uint64(fd), 10)), device)
+	f, err := locate(procfile.Path(pid, "fd/"+strconv.FormatUint(uint64(fd), 10)), device)
 	if !errors.Is(err, unix.EACCES) {
 		return f, err
 	}
@@ -98,9 +98,10 @@ func (f *file) open() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open memfd: %w", err)
 	}
+	// With its seals a memfd's size is final, and nobody but the process that has it mapped can write.
 	has, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
-	if err == nil && has&seals != seals {
-		err = fmt.Errorf("%w: has %#x of %#x", errSeals, has&seals, seals)
+	if has &= layout.MemfdSeals; err == nil && has != layout.MemfdSeals {
+		err = fmt.Errorf("%w: has %#x of %#x", errSeals, has, layout.MemfdSeals)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -109,18 +110,10 @@ func (f *file) open() (int, error) {
 	return fd, nil
 }
 
-func procPath(pid uint32, rest string) string {
-	return "/proc/" + strconv.FormatUint(uint64(pid), 10) + "/" + rest
-}
-
-func mappingPath(pid uint32, start, end uint64) string {
-	return procPath(pid, fmt.Sprintf("map_files/%x-%x", start, end))
-}
-
 // mappingAt returns the end of the mapping of a segment that begins at an address of a process, and how much it read to find that out:
 // it gives up at maxMap.
 func mappingAt(pid uint32, address uint64) (end uint64, read int64, err error) {
-	f, err := os.Open(procPath(pid, "maps"))
+	f, err := os.Open(procfile.Path(pid, "maps"))
 	if err != nil {
 		return 0, 0, err
 	}

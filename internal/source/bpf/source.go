@@ -1,6 +1,3 @@
-// Package bpf reads the segments that hotpath's clients keep in memfds. BPF programs (segments.bpf.c) tell where there is one and
-// when its process ends (load.go, notice.go); the memfd is opened through /proc (find.go, list.go, open.go), and what a process counted in
-// its last moments is taken from its memory where that is possible (end.go). What becomes of a segment then is package segments'.
 package bpf
 
 import (
@@ -35,12 +32,12 @@ const (
 
 var errStopped = errors.New("bpf source is not started")
 
-// source implements the interface of package internal/source.
+// source reads the segments that hotpath's clients keep in memfds. It implements the interface of package internal/source.
 type source struct {
-	cfg    Config
-	limits segments.Limits
-	logger *zap.Logger
-	tel    Telemetry
+	optional bool
+	limits   segments.Limits
+	logger   *zap.Logger
+	tel      Telemetry
 
 	reading sync.WaitGroup
 	mu      sync.Mutex // guards all below: segments are admitted as they are announced
@@ -64,9 +61,8 @@ type source struct {
 	listed, mapped time.Time // when descriptors and mappings were last looked through
 }
 
-// New returns a source that reads nothing until Start.
-func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry Telemetry) receiver.Source {
-	return &source{cfg: cfg, limits: limits, logger: logger.WithOptions(zap.WrapCore(bounded)), tel: telemetry}
+func newMemfds(optional bool, limits segments.Limits, logger *zap.Logger, telemetry Telemetry) *source {
+	return &source{optional: optional, limits: limits, logger: logger.WithOptions(zap.WrapCore(bounded)), tel: telemetry}
 }
 
 // bounded leaves some of each message: anybody can have thousands of segments refused, which are counted all.
@@ -82,11 +78,8 @@ func (s *source) Start(context.Context, component.Host) error {
 	s.set = segments.New(s.limits, s.logger, s.tel)
 	s.processes, s.refused, s.copies = map[uint32][]*segments.Segment{}, map[segments.Key]refusal{}, map[uint32][]*copied{}
 	s.asked = map[uint32]int{}
-	if err := s.enter(); err != nil {
-		if !s.cfg.Optional {
-			return err
-		}
-		s.logger.Warn("Going on without BPF; it is tried again at each collection", zap.Error(err))
+	if err := s.enter(); err != nil && !s.optional {
+		return err
 	}
 	s.running = true
 	return nil

@@ -28,7 +28,7 @@ func (s *Set) Lookup(key Key) *Segment { return s.segments[key] }
 // set's. Any status will do whose device, inode and size are right; what kinds of files are fit for segments is for the caller to say.
 // The error wraps a [segment.Reason] against the segment, and the descriptor stays the caller's then.
 func (s *Set) Admit(fd int, st *unix.Stat_t, uid uint32, origin Origin) (*Segment, error) {
-	if reserved(fd) {
+	if Reserved(fd) {
 		return nil, fmt.Errorf("%w: the last are left to the rest of the Collector", ErrDescriptors)
 	}
 	live, err := Alive(fd) // before any byte is read

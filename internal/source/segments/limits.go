@@ -26,9 +26,9 @@ func (s *Set) Full(uid uint32) bool { return s.quota.Full(uid, len(s.segments)) 
 // them spent on segments, no exporter could connect, and nothing would ever be delivered and released.
 const maxReserve = 64
 
-// reserved says whether a descriptor that was just opened is one of those. The kernel hands out the
+// Reserved says whether a descriptor that was just opened is one of those. The kernel hands out the
 // lowest free number, so that a high one says how many are taken, by whomever.
-func reserved(fd int) bool {
+func Reserved(fd int) bool {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return false

@@ -13,6 +13,8 @@ func main() {
 		values()
 	case "commands":
 		commands()
+	case "probed":
+		probed()
 	case "churn":
 		churn(os.Args[2])
 	case "churn-child":

@@ -1,0 +1,111 @@
+package probe
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/cilium/ebpf/ringbuf"
+	"go.uber.org/zap"
+)
+
+// maxEvents is how many events are read before a collection has its turn.
+const maxEvents = 1 << 15
+
+// eventSize is that of an event without the attributes of its key.
+const eventSize = 4 + 4 + 8 + keySize
+
+// listen takes events until the ring buffer is closed.
+func (s *Source) listen(c *common) {
+	var record ringbuf.Record
+	for {
+		err := c.reader.ReadInto(&record)
+		if err == nil {
+			err = s.heedAll(c, &record)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, ringbuf.ErrClosed):
+			close(s.drained)
+			return
+		case errors.Is(err, ringbuf.ErrFlushed):
+			s.drained <- struct{}{}
+		default:
+			s.logger.Warn("Cannot read an event", zap.Error(err))
+		}
+	}
+}
+
+// heedAll records an event and those that wait behind it, some milliseconds' worth at most.
+func (s *Source) heedAll(c *common, record *ringbuf.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.common != c {
+		return nil
+	}
+	s.heed(record.RawSample)
+	for n := 0; n < maxEvents && c.reader.AvailableBytes() > 0; n++ {
+		if err := c.reader.ReadInto(record); err != nil {
+			return err
+		}
+		s.heed(record.RawSample)
+	}
+	return nil
+}
+
+// drain has everything read that waits in the ring buffer.
+func (s *Source) drain() {
+	s.mu.Lock()
+	c := s.common
+	s.mu.Unlock()
+	if c == nil || c.reader == nil || c.reader.Flush() != nil {
+		return
+	}
+	<-s.drained
+}
+
+// heed records an event.
+func (s *Source) heed(b []byte) {
+	s.read++
+	if len(b) < eventSize {
+		return
+	}
+	number32 := binary.NativeEndian.Uint32(b)
+	if int(number32) >= len(s.probes) {
+		return
+	}
+	p := s.probes[number32]
+	if len(b) < eventSize-keySize+int(p.fixed.KeySize) {
+		return
+	}
+	k := parseKey(b[eventSize-keySize:])
+	of := s.process(k.id)
+	if of == nil {
+		s.skips[processLimit]++
+		return
+	}
+	signed := binary.NativeEndian.Uint32(b[4:]) != 0
+	if refusal := p.put(&k).Record(of.measured, number(binary.NativeEndian.Uint64(b[8:]), signed), of.start); refusal != "" {
+		s.skips[string(refusal)]++
+	}
+}
+
+// countLost reports events that the kernel had no room for.
+func (s *Source) countLost() error {
+	if s.common.lost == nil {
+		return nil
+	}
+	var lost []uint64
+	if err := s.common.lost.Lookup(uint32(0), &lost); err != nil {
+		return err
+	}
+	for cpu, n := range lost {
+		if cpu < len(s.lost) {
+			n -= s.lost[cpu]
+		}
+		if n > 0 {
+			s.tel.EventsDropped(cpu, int64(n))
+		}
+	}
+	s.lost = lost
+	return nil
+}

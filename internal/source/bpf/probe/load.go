@@ -1,0 +1,220 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+)
+
+// kernel is what the running one offers.
+type kernel struct {
+	types *btf.Spec
+	// multi says that it attaches a program to many places at once (Linux 6.6).
+	multi bool
+	// rewritesNops says that it emulates nops of several bytes, and turns those of 5 into calls (x86-64, Linux 6.18).
+	rewritesNops bool
+}
+
+func inspect() (kernel, error) {
+	types, err := btf.LoadKernelSpec()
+	if err != nil {
+		return kernel{}, err
+	}
+	var uprobe *btf.Func
+	return kernel{
+		types:        types,
+		multi:        features.HaveBPFLinkUprobeMulti() == nil,
+		rewritesNops: types.TypeByName("__x64_sys_uprobe", &uprobe) == nil,
+	}, nil
+}
+
+// common is what all probes share: the table of processes, and the ring buffer of those that send events.
+type common struct {
+	kernel
+	programs  *ebpf.Collection // processes.bpf.c
+	processes *ebpf.Map
+	lives     []link.Link // what hears of processes' ends and execs
+	mappings  *link.Iter
+	events    *ebpf.Map // nil without probes that send any, as are the next two
+	lost      *ebpf.Map
+	reader    *ringbuf.Reader
+}
+
+func loadCommon(k kernel, maxProcesses int, withEvents bool) (c *common, err error) {
+	c = &common{kernel: k}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	spec, err := loadProcesses()
+	if err != nil {
+		return c, err
+	}
+	spec.Maps[processesMapProcesses].MaxEntries = uint32(maxProcesses)
+	if c.programs, err = ebpf.NewCollectionWithOptions(spec, k.options(nil)); err != nil {
+		return c, err
+	}
+	c.processes = c.programs.Maps[processesMapProcesses]
+	for _, name := range []string{processesProgEnded, processesProgExecuted} {
+		l, err := link.AttachTracing(link.TracingOptions{Program: c.programs.Programs[name]})
+		if err != nil {
+			return c, fmt.Errorf("attach program %s: %w", name, err)
+		}
+		c.lives = append(c.lives, l)
+	}
+	if c.mappings, err = link.AttachIter(link.IterOptions{Program: c.programs.Programs[processesProgMappings]}); err != nil {
+		return c, fmt.Errorf("attach program %s: %w", processesProgMappings, err)
+	}
+	if !withEvents {
+		return c, nil
+	}
+	if spec, err = loadProbe(); err != nil {
+		return c, err
+	}
+	if c.events, err = ebpf.NewMap(spec.Maps[probeMapEvents]); err != nil {
+		return c, err
+	}
+	if c.lost, err = ebpf.NewMap(spec.Maps[probeMapLost]); err != nil {
+		return c, err
+	}
+	if c.reader, err = ringbuf.NewReader(c.events); err != nil {
+		return c, fmt.Errorf("read ring buffer: %w", err)
+	}
+	return c, nil
+}
+
+func (c *common) close() error {
+	var errs []error
+	if c.reader != nil {
+		errs = append(errs, c.reader.Close())
+	}
+	for _, m := range []*ebpf.Map{c.events, c.lost} {
+		if m != nil {
+			errs = append(errs, m.Close())
+		}
+	}
+	for _, l := range c.lives {
+		errs = append(errs, l.Close())
+	}
+	if c.mappings != nil {
+		errs = append(errs, c.mappings.Close())
+	}
+	if c.programs != nil {
+		c.programs.Close()
+	}
+	return errors.Join(errs...)
+}
+
+func (k *kernel) options(replacements map[string]*ebpf.Map) ebpf.CollectionOptions {
+	return ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: k.types}, MapReplacements: replacements}
+}
+
+// loaded is a probe in the kernel: its maps, and its programs, once for each of the constants that its places have.
+type loaded struct {
+	spec     *ebpf.CollectionSpec
+	maps     map[string]*ebpf.Map
+	programs map[probeConfig]*ebpf.Collection
+}
+
+// load makes the maps of a probe.
+func (c *common) load(p *probe) (l *loaded, err error) {
+	l = &loaded{maps: map[string]*ebpf.Map{}, programs: map[probeConfig]*ebpf.Collection{}}
+	if l.spec, err = loadProbe(); err != nil {
+		return l, err
+	}
+	c.shape(l.spec, p)
+	if err := l.spec.Variables[probeVarThresholds].Set(thresholds(p.cfg.scale())); err != nil {
+		return l, fmt.Errorf("set %s: %w", probeVarThresholds, err)
+	}
+	shared := map[string]*ebpf.Map{probeMapProcesses: c.processes, probeMapEvents: c.events, probeMapLost: c.lost}
+	for name, m := range l.spec.Maps {
+		if name == constantsMap || shared[name] != nil {
+			continue
+		}
+		own, err := ebpf.NewMap(m)
+		if err != nil {
+			return l, errors.Join(fmt.Errorf("make map %s: %w", name, err), l.close())
+		}
+		l.maps[name] = own
+	}
+	return l, nil
+}
+
+// constantsMap has the constants of programs.
+const constantsMap = ".rodata"
+
+// shape fits maps and programs to what the probe uses.
+func (c *common) shape(spec *ebpf.CollectionSpec, p *probe) {
+	spec.Maps[probeMapProcesses].MaxEntries = c.processes.MaxEntries()
+	values := spec.Maps[probeMapValues]
+	values.MaxEntries = p.fixed.MaxEntries + p.fixed.Reserve
+	values.KeySize, values.Key, values.Value = p.fixed.KeySize, nil, nil
+	if p.cfg.Metric.Type == "gauge" {
+		values.Type = ebpf.Hash // the last one wins, on whatever CPU
+	}
+	if p.fixed.Folds != 0 {
+		spec.Maps[probeMapShares].MaxEntries = c.processes.MaxEntries()
+	}
+	calls := spec.Maps[probeMapCalls]
+	calls.ValueSize, calls.Key, calls.Value = 8+p.fixed.KeySize, nil, nil
+	if c.multi {
+		for _, program := range spec.Programs {
+			program.AttachType = ebpf.AttachTraceUprobeMulti
+		}
+	}
+	if p.fixed.HasReturn == 0 {
+		delete(spec.Programs, probeProgReturned)
+	}
+}
+
+// with returns the programs for places that have these constants. Where they may sleep and the kernel does not let them (before Linux 6.0),
+// they don't.
+func (l *loaded) with(c *common, constants probeConfig) (*ebpf.Collection, error) {
+	if programs := l.programs[constants]; programs != nil {
+		return programs, nil
+	}
+	spec := l.spec.Copy()
+	if err := spec.Variables[probeVarProbe].Set(constants); err != nil {
+		return nil, fmt.Errorf("set %s: %w", probeVarProbe, err)
+	}
+	if constants.MaySleep != 0 {
+		for _, program := range spec.Programs {
+			program.Flags |= unix.BPF_F_SLEEPABLE
+		}
+	}
+	replacements := map[string]*ebpf.Map{probeMapProcesses: c.processes}
+	if c.events != nil {
+		replacements[probeMapEvents], replacements[probeMapLost] = c.events, c.lost
+	}
+	for name, m := range l.maps {
+		replacements[name] = m
+	}
+	programs, err := ebpf.NewCollectionWithOptions(spec, c.options(replacements))
+	if err != nil && constants.MaySleep != 0 {
+		constants.MaySleep = 0
+		return l.with(c, constants)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.programs[constants] = programs
+	return programs, nil
+}
+
+func (l *loaded) close() error {
+	var errs []error
+	for _, m := range l.maps {
+		errs = append(errs, m.Close())
+	}
+	for _, programs := range l.programs {
+		programs.Close()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,32 @@
+/* What the programs of all probes share. */
+#pragma once
+#include "../kernel.h"
+
+enum {
+	NAME = 64,
+	CGROUP_NAME = 96,
+	RING = 8 << 20,
+};
+
+struct process_id {
+	u32 tgid, zero;
+	u64 start; /* of its first thread, since boot: ids are given again */
+};
+
+struct process {
+	u32 uid;
+	u8 known, ended, zero[2]; /* known: all of this is filled in */
+	u64 calls; /* that have not returned, of all probes */
+	char executable[NAME], cgroup[CGROUP_NAME];
+};
+
+/* Those that were hit. */
+struct { NUMBER(type, MAP_HASH); NUMBER(max_entries, 1); TYPE(key, struct process_id); TYPE(value, struct process); } processes SEC(".maps");
+
+static INLINE void describe(struct process *p, struct task_struct *task)
+{
+	p->uid = task->cred->euid.val;
+	bpf_probe_read_kernel_str(p->executable, sizeof p->executable, task->mm->exe_file->f_path.dentry->d_name.name);
+	bpf_probe_read_kernel_str(p->cgroup, sizeof p->cgroup, task->cgroups->dfl_cgrp->kn->name);
+	p->known = 1;
+}
