@@ -2,7 +2,7 @@
 TOOL      = go tool -modfile=internal/tools/go.mod
 LINT      = go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod golangci-lint
 COLLECTOR = _build/otelcol-hotpath
-HERE      = $(TESTFLAGS) -skip '^TestUserEvents' # these have a line of their own
+HERE      = $(TESTFLAGS) -skip '^(TestUserEvents|TestSetting|TestSoak)' # those are for virtual machines, or take long
 export CMD KERNEL
 MODULES   = . client/go bench
 

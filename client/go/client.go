@@ -27,8 +27,9 @@ type client struct {
 	path        string   // of the published file
 	memfd       bool     // a memfd is published
 	unpublished string   // why there is no file, and no memfd either where that was tried in vain
-	environment error    // what was ignored in it
-	updates     *updates // nil unless they are written as user_events; set before the first series
+	environment []error  // what was ignored in it
+	teller      teller   // nil unless updates are told; set before the first series
+	noRings     error    // why it is shm, and not io_uring
 
 	made         map[string]cell       // by the bytes of their records
 	instruments  map[string]instrument // by name
@@ -46,12 +47,20 @@ type header [segment.HeaderSize / 8]uint64
 func (h *header) add(offset int)         { atomic.AddUint64(&h[offset/8], 1) }
 func (h *header) load(offset int) uint64 { return atomic.LoadUint64(&h[offset/8]) }
 
-// refuse counts a measurement that isn't recorded.
-func (c *client) refuse() {
-	if h := c.header.Load(); h != nil {
-		h.add(segment.OffRefused)
+// count counts in the header.
+func (c *client) count(offset int) {
+	h := c.header.Load()
+	if h == nil {
+		return
+	}
+	h.add(offset)
+	if c.stripes.heard() {
+		c.teller.noted()
 	}
 }
+
+// refuse counts a measurement that isn't recorded.
+func (c *client) refuse() { c.count(segment.OffRefused) }
 
 // open publishes the segment, or does with private memory, or with none.
 func (c *client) open() {
@@ -60,26 +69,32 @@ func (c *client) open() {
 		c.getenv = os.Getenv
 	}
 	resource, err := resourceRecord(c.getenv)
-	c.environment = err
+	if err != nil {
+		c.environment = append(c.environment, err)
+	}
 
 	switch transport := c.getenv("HOTPATH_TRANSPORT"); transport {
 	case "", "shm":
-		if err = c.publishFile(resource); err != nil {
-			c.unpublished = advised(err).Error()
-			c.publishMemfd(resource)
-		}
+		c.publish(resource)
 	case "bpf":
 		c.publishMemfd(resource)
 	case "off":
 		c.unpublished = "HOTPATH_TRANSPORT is off"
 	case "user_events":
 		c.unpublished = "HOTPATH_TRANSPORT is user_events"
-		c.updates = new(updates)
+		c.teller = new(updates)
 	case "io_uring":
-		c.unpublished = "HOTPATH_TRANSPORT io_uring is not available in this version"
+		m, ignored := newMessages(c.getenv)
+		c.environment = append(c.environment, ignored...)
+		if c.noRings = tryRings(m.setup()); c.noRings != nil {
+			c.publish(resource)
+			break
+		}
+		c.unpublished = "HOTPATH_TRANSPORT is io_uring"
+		c.teller = m
 	default:
 		c.unpublished = fmt.Sprintf("HOTPATH_TRANSPORT %q is unknown", transport)
-		fmt.Fprintf(os.Stderr, "hotpath: %s (want shm, bpf, user_events or off); counting goes on in private memory\n", c.unpublished)
+		fmt.Fprintf(os.Stderr, "hotpath: %s (want shm, bpf, user_events, io_uring or off); counting goes on in private memory\n", c.unpublished)
 	}
 	if c.mapping == nil {
 		if c.mapping, err = newPrivate(); err == nil {
@@ -96,11 +111,19 @@ func (c *client) open() {
 	c.stripes.stride = uintptr(c.mapping.stripe)
 	c.stripes.client = c
 	c.header.Store((*header)(c.mapping.base))
-	if c.updates != nil {
-		if err := c.updates.begin(c); err != nil {
-			c.unpublished = "user_events: " + err.Error()
-			c.updates = nil
+	if c.teller != nil {
+		if err := c.teller.begin(c); err != nil {
+			c.unpublished = c.getenv("HOTPATH_TRANSPORT") + ": " + err.Error()
+			c.teller = nil
 		}
+	}
+}
+
+// publish publishes the segment in the directory, or as a memfd where that can't be.
+func (c *client) publish(resource []byte) {
+	if err := c.publishFile(resource); err != nil {
+		c.unpublished = advised(err).Error()
+		c.publishMemfd(resource)
 	}
 }
 
@@ -192,4 +215,11 @@ func (c *client) firstWord(a *area, slot int) cell {
 		word = unsafe.Add(word, a.size) // stripe 1, of P 0
 	}
 	return cell{word, &c.stripes}
+}
+
+// flush tells what there is to tell. Before the first series there is nothing.
+func (c *client) flush() {
+	if c.stripes.heard() {
+		c.teller.flush()
+	}
 }

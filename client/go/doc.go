@@ -1,7 +1,7 @@
 // Package hotpath counts on a program's hot path at the price of a memory add.
 // An OpenTelemetry Collector with the hotpath receiver on the same host takes
 // the counts from shared memory and sends them on as metrics. The program opens no socket,
-// starts no goroutine and serialises nothing, and what it counted survives its own SIGKILL.
+// starts no goroutine and serialises nothing (but with io_uring, below), and what it counted survives its own SIGKILL.
 //
 // Make instruments once, with their attributes, and keep the handles:
 //
@@ -33,7 +33,7 @@
 // # Environment
 //
 // HOTPATH_DIR is the directory to publish in, an absolute path (/dev/shm/hotpath). HOTPATH_TRANSPORT
-// is shm (the default), bpf, user_events, or off, which counts in private memory. OTEL_SERVICE_NAME and
+// is shm (the default), bpf, user_events, io_uring, or off, which counts in private memory. OTEL_SERVICE_NAME and
 // OTEL_RESOURCE_ATTRIBUTES describe the process. All are read when the first instrument is made.
 //
 // # bpf
@@ -71,6 +71,29 @@
 // it closed wait for that. If it may not, it is tried again when the next listener comes, and with the next instrument.
 // The kernel knows the process by the threads that made instruments and those that they started: where all of these
 // have ended it tells no more, until the next instrument is made. Instruments in package variables are made in a thread that never ends.
+//
+// # io_uring
+//
+// With HOTPATH_TRANSPORT=io_uring (Linux 5.19 or later, experimental) a process counts in private memory and posts what its words have come
+// to into a queue that a Collector with the source io_uring reads. HOTPATH_SOCKET is where that listens (/run/hotpath/io_uring.sock; a name that
+// begins with @ is abstract).
+//
+// Updates are told in batches: after HOTPATH_URING_BATCH of them (64; 1 tells each), or when the first of them has waited for
+// HOTPATH_URING_DELAY microseconds (10000), by a timer that is set only while something waits. A call makes an atomic add, and the one that fills a
+// batch a system call for each 64 words that have changed. With HOTPATH_URING_SQPOLL=1 a thread of the kernel looks for them
+// instead: that saves the call and costs a CPU while the process counts.
+//
+// A program calls [Flush] before it ends: when main returns, nothing else runs. What was told survives SIGKILL.
+//
+// Making the first instrument waits for the Collector, 250 ms at most; nothing else waits for it. While there is none, or it has no
+// room, the process counts on, tries again, once a second at most, and tells what the values have come to. A Collector that is started again hears of a process
+// with its next update, instrument or Flush.
+//
+// A process that may not use io_uring (old kernels, kernel.io_uring_disabled, the seccomp filters of containers) counts in shared memory instead;
+// [Status] says so.
+//
+// A link has three descriptors with high numbers, closed on exec. A program that closes one gets another link: its own file
+// under that number is left alone, but for what is posted within a millisecond of that, if it is an io_uring too.
 //
 // # Platforms
 //

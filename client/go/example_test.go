@@ -56,6 +56,11 @@ func ExampleWithAttributes() {
 	byCode[404].Add(1)
 }
 
+func ExampleFlush() {
+	defer hotpath.Flush() // in main, which nothing runs after
+	hotpath.NewCounter("jobs.done").Add(1)
+}
+
 func ExampleStatus() {
 	refused := hotpath.NewCounter("no blanks, please")
 	refused.Add(1) // does nothing, and harms nothing

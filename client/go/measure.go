@@ -21,7 +21,7 @@ type cell struct {
 // all Ps keep it in their caches.
 type stripes struct {
 	// ready is how many Ps have their stripes reserved, from P 0 on. While somebody listens to user_events, the
-	// kernel keeps its sign bit set, so that the comparison that is made anyway sends every measurement
+	// kernel keeps its sign bit set, and with io_uring it always is, so that the comparison that is made anyway sends every measurement
 	// aside. Hence it is only changed by atomic operations that keep that bit.
 	ready  atomic.Int32
 	limit  atomic.Uint32 // Ps that may be given a stripe
@@ -33,7 +33,7 @@ type stripes struct {
 // copies is how many stripes may hold values.
 func (s *stripes) copies() int { return int(s.ready.Load()&math.MaxInt32) + 1 }
 
-// heard reports whether somebody listens to user_events.
+// heard reports whether the teller is to be told of updates.
 func (s *stripes) heard() bool { return s.ready.Load() < 0 }
 
 // Add adds n.
@@ -69,7 +69,7 @@ func addAside(c cell, p int, n uint64) {
 	}
 	atomic.AddUint64((*uint64)(c.anybodys(p)), n)
 	if c.stripes.heard() {
-		c.stripes.client.updates.total(c.word)
+		c.stripes.client.teller.total(c.word)
 	}
 }
 
@@ -107,7 +107,7 @@ func (h Histogram) Record(value float64) {
 func (h Histogram) recordAside(p, bucket int, value float64) {
 	addToHistogram(h.cell.anybodys(p), segment.HistogramFirstBucket+bucket, value)
 	if h.cell.stripes.heard() {
-		h.cell.stripes.client.updates.histogram(h.cell.word)
+		h.cell.stripes.client.teller.histogram(h.cell.word, segment.HistogramFirstBucket+bucket)
 	}
 }
 
@@ -135,15 +135,16 @@ func (h Histogram) recordOutside(value float64, bucket int) {
 		return
 	}
 	procUnpin()
-	word := h.cell.anybodys(p)
+	word, counted := h.cell.anybodys(p), segment.HistogramZero
 	if value == 0 {
 		atomic.AddUint64((*uint64)(unsafe.Add(word, segment.HistogramZero*8)), 1)
 	} else {
 		atomic.AddUint64((*uint64)(unsafe.Add(word, segment.HistogramClamped*8)), 1)
-		addToHistogram(word, segment.HistogramFirstBucket+bucket, value)
+		counted = segment.HistogramFirstBucket + bucket
+		addToHistogram(word, counted, value)
 	}
 	if h.cell.stripes.heard() {
-		h.cell.stripes.client.updates.histogram(h.cell.word)
+		h.cell.stripes.client.teller.histogram(h.cell.word, counted)
 	}
 }
 
@@ -190,16 +191,16 @@ func (c cell) setAside(value float64) {
 	if math.Float64bits(value) == segment.GaugeUnset {
 		value = math.NaN()
 	}
-	*(*float64)(c.word) = value
+	atomic.StoreUint64((*uint64)(c.word), math.Float64bits(value)) // ahead of its mark
 	if c.stripes.heard() {
-		c.stripes.client.updates.gauge(c.word)
+		c.stripes.client.teller.gauge(c.word)
 	}
 }
 
 // gauge is the handle of a gauge that is counted in the cell.
 func (c cell) gauge() Gauge {
 	g := Gauge{cell: c}
-	if c.stripes != nil && c.stripes.client.updates == nil {
+	if c.stripes != nil && c.stripes.client.teller == nil {
 		g.direct = (*float64)(c.word)
 	}
 	return g

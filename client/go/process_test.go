@@ -267,7 +267,7 @@ func TestLimitsOfTheProcessMakeCountingPrivate(t *testing.T) {
 
 func TestAnUnknownTransportIsToldOnceOnStandardError(t *testing.T) {
 	for transport, want := range map[string]string{
-		"shmem": "hotpath: HOTPATH_TRANSPORT \"shmem\" is unknown (want shm, bpf, user_events or off); counting goes on in private memory\n",
+		"shmem": "hotpath: HOTPATH_TRANSPORT \"shmem\" is unknown (want shm, bpf, user_events, io_uring or off); counting goes on in private memory\n",
 		"off":   "", "io_uring": "", "bpf": "", "shm": "",
 	} {
 		c := start(t, "under limits", map[string]string{"HOTPATH_DIR": directoryOnTmpfs(t), "HOTPATH_TRANSPORT": transport})

@@ -147,7 +147,7 @@ func TestWithoutADirectoryTheSegmentIsAMemfd(t *testing.T) {
 		{"/proc", "shm", memfd, "/proc has less than 64 MiB free"},
 		{crowded, "", memfd, "holds 8192 files or more; is a Collector running\\?"},
 		{tmpfs, "off", private, "HOTPATH_TRANSPORT is off"},
-		{tmpfs, "io_uring", private, "HOTPATH_TRANSPORT io_uring is not available"},
+		{tmpfs, "io_uring", "counts 1 series in private memory until it can tell a Collector by io_uring.*%s", "connect to /run/hotpath/io_uring.sock"},
 	} {
 		made := fresh(map[string]string{"HOTPATH_DIR": c.dir, "HOTPATH_TRANSPORT": c.transport})
 		counter := made.counter("x")

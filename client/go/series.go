@@ -92,7 +92,7 @@ func normalise(r *segment.Record) error {
 }
 
 func (c *client) reject(err error) cell {
-	c.header.Load().add(segment.OffRejected)
+	c.count(segment.OffRejected)
 	c.lastRejected = err
 	return cell{}
 }
@@ -108,7 +108,7 @@ func (c *client) find(r *segment.Record) (cell, bool) {
 
 // fold returns the overflow series of the instrument, or the last one of its kind.
 func (c *client) fold(r *segment.Record) cell {
-	c.header.Load().add(segment.OffFolded)
+	c.count(segment.OffFolded)
 	r.Flags = segment.FlagOverflow
 	r.Attributes = []segment.Attribute{{Key: overflowKey, Type: segment.AttributeBool, Bits: 1}}
 	if made, ok := c.find(r); ok {
@@ -140,14 +140,17 @@ func (c *client) make(r *segment.Record) cell {
 	c.made[string(c.key)] = made
 	c.instruments[strings.Clone(r.Name)] = instrument{strings.Clone(r.Unit), r.Kind}
 	r.Slot = uint64(slot)
-	if c.updates != nil && ok {
-		c.updates.add(r, made, len(c.made)-1)
+	if c.teller != nil && ok {
+		c.teller.add(r, made, len(c.made)-1)
 	}
 	c.key = segment.AppendRecord(c.key[:0], r)
 	if public && m.reserveCatalogue(segment.HeaderSize+m.used+len(c.key)) == nil {
 		m.append(c.key)
+		if c.teller != nil {
+			c.teller.noted()
+		}
 	} else {
-		c.header.Load().add(segment.OffUnplaced)
+		c.count(segment.OffUnplaced)
 	}
 	return made
 }

@@ -30,8 +30,8 @@ func (c *client) status() string {
 	switch {
 	case c.mapping == nil:
 		fmt.Fprintf(&s, "hotpath counts nothing, for want of memory (%s)", c.unpublished)
-	case c.updates != nil:
-		c.updates.status(&s)
+	case c.teller != nil:
+		c.teller.status(&s)
 	case c.memfd && c.unpublished != "":
 		fmt.Fprintf(&s, "hotpath has %d series but no file for them (%s); published as a memfd for a Collector with the source bpf", published, c.unpublished)
 	case c.memfd:
@@ -40,6 +40,9 @@ func (c *client) status() string {
 		fmt.Fprintf(&s, "hotpath counts %d series in private memory, where no Collector sees them (%s)", len(c.made), c.unpublished)
 	default:
 		fmt.Fprintf(&s, "hotpath publishes %d series in %s", published, c.path)
+	}
+	if c.noRings != nil {
+		fmt.Fprintf(&s, "; io_uring is not to be had (%s)", c.noRings)
 	}
 	for _, part := range []struct {
 		count uint64
@@ -56,8 +59,8 @@ func (c *client) status() string {
 	if c.lastRejected != nil {
 		fmt.Fprintf(&s, "; %d calls for a series were rejected, the last because %s", h.load(segment.OffRejected), c.lastRejected)
 	}
-	if c.environment != nil {
-		fmt.Fprintf(&s, "; %s", c.environment)
+	for _, ignored := range c.environment {
+		fmt.Fprintf(&s, "; %s", ignored)
 	}
 	return s.String() + "."
 }
@@ -78,5 +81,21 @@ func (u *updates) status(s *strings.Builder) {
 	}
 	if n := u.failed.Load(); n > 0 {
 		fmt.Fprintf(s, "; %d updates could not be written, the last because of %s", n, unix.Errno(u.lastError.Load()))
+	}
+}
+
+// status says who hears of the series.
+func (m *messages) status(s *strings.Builder) {
+	n := len(m.client.made)
+	if m.linked.Load() {
+		fmt.Fprintf(s, "hotpath tells a Collector of %d series by io_uring, at %s", n, m.path)
+		if m.unfinished.Load() {
+			s.WriteString(", which has no room at the moment")
+		}
+		return
+	}
+	fmt.Fprintf(s, "hotpath counts %d series in private memory until it can tell a Collector by io_uring", n)
+	if err := m.failure.Load(); err != nil {
+		fmt.Fprintf(s, " (%s)", *err)
 	}
 }

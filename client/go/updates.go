@@ -98,7 +98,7 @@ func (u *updates) gauge(word unsafe.Pointer) {
 }
 
 // histogram writes an update of a histogram, given its first word in the stripe of P 0.
-func (u *updates) histogram(word unsafe.Pointer) {
+func (u *updates) histogram(word unsafe.Pointer, _ int) {
 	s := u.ofStripes(word)
 	if s.size == 0 {
 		return
@@ -143,6 +143,12 @@ func used(buckets *[segment.HistogramBuckets]uint64) (from, to int) {
 	}
 	return from, to
 }
+
+// noted has nothing to tell: no update has the header's counters, and each has its record.
+func (*updates) noted() {}
+
+// flush has nothing to do: no update waits.
+func (*updates) flush() {}
 
 // in is the same word in a stripe, given that in the stripe of P 0, which is stripe 1.
 func (u *updates) in(stripe int, word unsafe.Pointer) unsafe.Pointer {

@@ -39,7 +39,7 @@ func writing(t testing.TB, fd int, environment map[string]string) *client {
 		t.Fatal(err)
 	}
 	u.descriptor.Store(d)
-	c.updates = u
+	c.teller = u
 	return c
 }
 
@@ -300,18 +300,18 @@ func TestANumberIsTakenBeforeTheSum(t *testing.T) {
 
 func TestNoTwoUpdatesHaveTheSameNumber(t *testing.T) {
 	c := writing(t, int(newFileOfEvents(t).Fd()), nil)
-	s := c.updates.ofStripes(c.counter("adds").cell.word)
+	s := c.teller.(*updates).ofStripes(c.counter("adds").cell.word)
 	const goroutines, each = 4, 1_000_000
 	var group sync.WaitGroup
 	for range goroutines {
 		group.Go(func() {
 			for range each {
-				c.updates.next(s)
+				c.teller.(*updates).next(s)
 			}
 		})
 	}
 	group.Wait()
-	if u := c.updates.next(s); u.Number != goroutines*each+1 {
+	if u := c.teller.(*updates).next(s); u.Number != goroutines*each+1 {
 		t.Errorf("update %d has the number %d", goroutines*each+1, u.Number)
 	}
 }
@@ -365,7 +365,7 @@ func TestOneUpdateAfterLossMakesASeriesExact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := c.updates.descriptor.Swap(lossy)
+	whole := c.teller.(*updates).descriptor.Swap(lossy)
 	count(4000)
 	if n := receive(); n != 0 {
 		t.Fatalf("%d events came nevertheless", n)
@@ -373,7 +373,7 @@ func TestOneUpdateAfterLossMakesASeriesExact(t *testing.T) {
 	if s := c.status(); !strings.Contains(s, "updates could not be written, the last because of operation not permitted") {
 		t.Errorf("status is %q", s)
 	}
-	c.updates.descriptor.Store(whole)
+	c.teller.(*updates).descriptor.Store(whole)
 	counter.Add(1)
 	histogram.Record(1)
 	receive()
@@ -512,7 +512,7 @@ func TestNoUpdateAllocates(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if n := c.updates.failed.Load(); n != 0 {
+	if n := c.teller.(*updates).failed.Load(); n != 0 {
 		t.Errorf("%d updates failed", n)
 	}
 }

@@ -69,7 +69,7 @@ func TestUserEventsCarryTheTotalFromTheFirstOneOn(t *testing.T) {
 	if e := tr.only(); e.value != 13 || e.number != 2 {
 		t.Errorf("the event for the next listener is %+v", e)
 	}
-	if n := c.updates.failed.Load(); n != 0 {
+	if n := c.teller.(*updates).failed.Load(); n != 0 {
 		t.Errorf("%d updates failed", n)
 	}
 }
@@ -79,7 +79,7 @@ func TestUserEventsOfTheLargestSizeArrive(t *testing.T) {
 	tr := newTracer(t)
 	c := fresh(userEvents)
 	c.counter("first")
-	room := userevent.MaxSize - userevent.HeaderSize - len(c.updates.resource)
+	room := userevent.MaxSize - userevent.HeaderSize - len(c.teller.(*updates).resource)
 	var options []Option
 	r := segment.Record{Kind: segment.KindCounter, Name: "large"}
 	for i := 0; r.Size() < room; i++ {
@@ -146,7 +146,7 @@ func init() {
 	children["closes all"] = func() {
 		counter := NewCounter("adds")
 		counter.Add(1)
-		d := process.updates.descriptor.Load()
+		d := process.teller.(*updates).descriptor.Load()
 		fmt.Println("number", d.fd)
 		commands := bufio.NewScanner(os.Stdin)
 		for commands.Scan() {

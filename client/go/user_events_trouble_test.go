@@ -20,7 +20,7 @@ import (
 
 func closeDescriptor(t *testing.T, c *client) {
 	t.Helper()
-	if err := unix.Close(c.updates.descriptor.Load().fd); err != nil {
+	if err := unix.Close(c.teller.(*updates).descriptor.Load().fd); err != nil {
 		t.Fatal(err)
 	}
 }

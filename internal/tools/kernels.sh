@@ -1,5 +1,6 @@
 #!/bin/sh
-# Run the tests of the source bpf on the distribution's own kernels, in virtual machines. TestAtExit* are for Linux 6.16 and later.
+# Run the tests of the sources bpf and io_uring on the distribution's own kernels, in virtual machines. TestAtExit* are for Linux 6.16
+# and later, TestHost* the same on every kernel; TestSetting* change settings of the kernel, and so are for machines alone.
 # Usage: kernels.sh RELEASE... [-- FLAGS OF go test]
 set -eu
 cd "$(dirname "$0")/../.."
@@ -16,18 +17,26 @@ gcc -O2 -static -pthread -Iclient/c internal/source/bpf/testdata/counts.c -o "$t
 internal/source/bpf/probe/testdata/build.sh "$tests/probed"
 CGO_ENABLED=0 go test -c -o "$tests/bpf.test" ./internal/source/bpf
 CGO_ENABLED=0 go test -c -o "$tests/probe.test" ./internal/source/bpf/probe
+CGO_ENABLED=0 go test -c -o "$tests/uring.test" ./internal/source/uring
+CGO_ENABLED=0 go test -c -o "$tests/ring.test" ./internal/source/uring/ring
+(cd client/go && CGO_ENABLED=0 go test -c -o "$tests/client.test" .)
 go build -o _build/vm ./internal/kerneltest/vm
 status=0
 for release in $releases; do
 	if ! internal/kerneltest/distribution.sh "$release" >/dev/null; then
-		echo "Linux $release cannot be had: the source bpf is not tested on it" >&2
+		echo "Linux $release cannot be had: the sources bpf and io_uring are not tested on it" >&2
 		[ -z "${CI:-}" ] || status=1
 		continue
 	fi
-	echo "the source bpf on Linux $release, in a virtual machine"
+	lacks='^TestResized' # of rings, before 6.13
+	[ "$release" != 6.1 ] || lacks='^(TestResized|TestRingInMemory)' # which takes 6.5
+	echo "the sources bpf and io_uring on Linux $release, in a virtual machine"
 	KERNEL=$release _build/vm "status=0
 		cd internal/source/bpf && HOTPATH_PROGRAMS=$tests $tests/bpf.test -test.timeout 10m -test.skip '^TestAtExit'$flags || status=1
-		cd probe && HOTPATH_PROGRAMS=$tests/probed $tests/probe.test -test.timeout 10m -test.short$flags || status=1
+		cd probe && HOTPATH_PROGRAMS=$tests/probed $tests/probe.test -test.timeout 10m -test.short -test.skip '^(TestHost|Fuzz)'$flags || status=1
+		cd ../../uring && HOTPATH_TEST_SETTINGS=1 $tests/uring.test -test.timeout 10m -test.skip '^TestSoak'$flags || status=1
+		[ $release = 6.1 ] || (cd ../../../client/go && HOTPATH_TEST_MACHINE=1 $tests/client.test -test.timeout 5m -test.run '^TestSetting'$flags) || status=1
+		cd ring && $tests/ring.test -test.timeout 5m -test.skip '$lacks'$flags || status=1
 		exit \$status" || status=1
 done
 exit $status

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+	"github.com/hotpath-metrics/hotpath/internal/source/uring"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 )
 
@@ -36,6 +37,9 @@ type Config struct {
 
 	// BPF reads the segments that processes keep in their own memory.
 	BPF configoptional.Optional[bpf.Config] `mapstructure:"bpf"`
+
+	// IOUring takes what processes send from ring to ring.
+	IOUring configoptional.Optional[uring.Config] `mapstructure:"io_uring"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -65,6 +69,7 @@ func createDefaultConfig() component.Config {
 		Shm:                configoptional.Default(shm.DefaultConfig()),
 		UserEvents:         configoptional.Default(userevents.DefaultConfig()),
 		BPF:                configoptional.Default(bpf.DefaultConfig()),
+		IOUring:            configoptional.Default(uring.DefaultConfig()),
 	}
 }
 

@@ -13,7 +13,9 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/instrument"
 	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/probe"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+	"github.com/hotpath-metrics/hotpath/internal/source/uring"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
 )
@@ -41,6 +43,13 @@ func TestConfig(t *testing.T) {
 	off.Shm = configoptional.None[shm.Config]()
 	memfds := defaults()
 	memfds.BPF = configoptional.Some(bpf.DefaultConfig())
+	probesOnly := defaults()
+	probesOnly.BPF = configoptional.Some(bpf.Config{Probes: probe.Configs{{
+		Metric: instrument.Config{Name: "app.calls", Type: "counter"}, Uprobe: &probe.Uprobe{Binary: "app", Symbol: "do_work"},
+		Mode: "aggregate", MaxSeries: 10_000,
+	}}})
+	rings := defaults()
+	rings.IOUring = configoptional.Some(uring.DefaultConfig())
 	events := defaults()
 	events.UserEvents = configoptional.Some(userevents.DefaultConfig())
 	bytes := defaults()
@@ -56,7 +65,10 @@ func TestConfig(t *testing.T) {
 				SegmentSize: 1 << 20, PendingSize: 2 << 20,
 			},
 			Shm: configoptional.Some(shm.Config{Directory: "/dev/shm/elsewhere", Mode: "2770", Group: "metrics", Optional: true}),
-			BPF: configoptional.Some(bpf.Config{Segments: true, Optional: true}),
+			BPF: configoptional.Some(bpf.Config{Segments: true, Optional: true, Probes: everyKeyOfProbes}),
+			IOUring: configoptional.Some(uring.Config{
+				Socket: "/run/elsewhere.sock", Mode: "0660", CQEntries: 1024, OverflowBudget: 2 << 20, Latency: 50 * time.Millisecond, Optional: true,
+			}),
 			UserEvents: configoptional.Some(userevents.Config{
 				Instance: "other", BufferSizeKB: 4096, OTLP: true, OTLPCumulative: true, Optional: true,
 				Events: mapping.Events{{
@@ -70,7 +82,9 @@ func TestConfig(t *testing.T) {
 		"hotpath/shm_by_name": byName,
 		"hotpath/shm_off":     off,
 		"hotpath/bpf":         memfds,
+		"hotpath/probes_only": probesOnly,
 		"hotpath/user_events": events,
+		"hotpath/io_uring":    rings,
 		"hotpath/bytes":       bytes,
 	} {
 		t.Run(id, func(t *testing.T) {
@@ -79,6 +93,33 @@ func TestConfig(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 	}
+}
+
+var everyKeyOfProbes = probe.Configs{
+	{
+		Metric: instrument.Config{Name: "app.work.duration", Type: "histogram", Unit: "ms", Description: "How long work takes"},
+		Uprobe: &probe.Uprobe{Binary: "/opt/app-*/bin/app", Symbol: "do_work", ABI: "c"},
+		Value:  &probe.Operand{Duration: true, Length: 32},
+		Scale:  new(1e-6),
+		Attributes: map[string]probe.Operand{
+			"result": {Return: true, Type: "s32", Length: 32},
+			"size":   {Arg: new(0), Length: 32},
+			"what":   {Arg: new(1), Type: "string", Length: 16},
+		},
+		Filter: probe.Filter{Executable: new("app"), UID: new(uint32(33)), Cgroup: new("/system.slice")},
+		Mode:   "events", MaxSeries: 500, SingleStep: true,
+	},
+	{
+		Metric: instrument.Config{Name: "app.level", Type: "gauge"},
+		Uprobe: &probe.Uprobe{Binary: "libapp.so", Symbol: "do_work", Offset: 16},
+		Value:  &probe.Operand{Arg: new(2), Type: "u8", Length: 32},
+		Mode:   "aggregate", MaxSeries: 10_000,
+	},
+	{
+		Metric: instrument.Config{Name: "app.requests", Type: "counter"},
+		USDT:   &probe.USDT{Binary: "/opt/app/bin/app", Provider: "app", Name: "request"},
+		Mode:   "aggregate", MaxSeries: 10_000,
+	},
 }
 
 func TestDefaults(t *testing.T) {
@@ -118,6 +159,38 @@ func TestInvalidConfigIsNamedByItsKey(t *testing.T) {
 		"hotpath/user_events_instance": {"user_events: instance"},
 		"hotpath/user_events_field":    {`user_events: events::0: value: no field "nothing", the fields are: u32 id`},
 		"hotpath/user_events_type":     {"user_events: events::0::metric: type:"},
+		"hotpath/probe_without_place":  {"bpf: probes::0: uprobe: exactly one of uprobe and usdt must be given"},
+		"hotpath/probe_in_two_places":  {"bpf: probes::0: uprobe: exactly one of uprobe and usdt must be given"},
+		"hotpath/probe_key":            {"'bpf'", "'probes[0]'", "'uprobe' has invalid keys: provider"},
+		"hotpath/probe_operand":        {"'probes[0]'", `'value' must be arg0 to arg11, return, duration, or a map, is "arg"`},
+		"hotpath/probe_uprobe": {
+			`bpf: probes::0::uprobe: binary: "here/x" must be an absolute path, or a name without a folder`,
+			"symbol: must be given, or an offset",
+			`abi: "rust" must be c or go`,
+		},
+		"hotpath/probe_usdt": {
+			`bpf: probes::0::usdt: binary: "[" must be the path or name of a file`,
+			"provider: must be given",
+			"name: must be given",
+		},
+		"hotpath/probe_metric": {`bpf: probes::0::metric: name: "" must have`, `type: "meter" must be counter, updowncounter, gauge or histogram`},
+		"hotpath/probe_keys": {
+			"bpf: probes::1: value::arg: must be from 0 to 11, is 12",
+			`value::type: "u128" must be one of bool, s16`,
+			"scale: must be positive for a histogram, is -1",
+			"attributes: are 5, may be 4",
+			"attributes::a: duration can only be a value",
+			"attributes::b: return and duration are for functions as a whole",
+			"attributes::c::length: must be from 1 to 128, is 129",
+			"attributes::d: must be one of arg, return and duration",
+			"attributes::otel.metric.overflow: must be the key of an attribute",
+			`filter::executable: "/bin/x" must be a program's file name`,
+			`mode: "sampled" must be aggregate or events`,
+			"max_series: must be from 1 to 1000000, is 0",
+		},
+		"hotpath/probe_value":        {"bpf: probes::0: value: a gauge needs one: arg0 to arg11, return or duration"},
+		"hotpath/probe_text_value":   {"bpf: probes::0: value::type: string is for attributes"},
+		"hotpath/probes_of_one_name": {`bpf: probes: 1::metric: "m" has another type, unit or kind of scale in 0`},
 	} {
 		t.Run(id, func(t *testing.T) {
 			_, err := load(t, "invalid.yaml", id)
@@ -133,19 +206,5 @@ func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 	cfg.CollectionInterval, cfg.Temporality, cfg.Resource.Per, cfg.Limits.Series = 0, "x", "y", 0
 	for _, key := range []string{"collection_interval: ", "temporality: ", "resource::per: ", "limits::series: "} {
 		require.ErrorContains(t, cfg.Validate(), key)
-	}
-}
-
-func TestSizes(t *testing.T) {
-	for text, want := range map[string]Size{
-		"0": 0, "4096": 4096, "4096B": 4096, "64KiB": 64 << 10, "64MiB": 64 << 20, "2 GiB": 2 << 30,
-	} {
-		var s Size
-		require.NoError(t, s.UnmarshalText([]byte(text)))
-		require.Equal(t, want, s, text)
-	}
-	for _, text := range []string{"", "MiB", "1.5MiB", "64MB", "64 MiBB", "-1", "9223372036854775808", "8589934592GiB"} {
-		var s Size
-		require.Error(t, s.UnmarshalText([]byte(text)), text)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
+	"github.com/hotpath-metrics/hotpath/internal/source/uring"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/receiver/hotpathreceiver/internal/metadata"
 )
@@ -45,6 +46,11 @@ var sourceTypes = []sourceType{
 	{"bpf", func(c *Config, d deps) (source.Source, bool) {
 		return open(c.BPF.Get(), func(b bpf.Config) (source.Source, bool) {
 			return bpf.New(b, c.Limits.segments(), d.logger, d.telemetry), b.Optional
+		})
+	}},
+	{"io_uring", func(c *Config, d deps) (source.Source, bool) {
+		return open(c.IOUring.Get(), func(b uring.Config) (source.Source, bool) {
+			return uring.New(b, c.Limits.segments(), d.logger, d.telemetry), b.Optional
 		})
 	}},
 }

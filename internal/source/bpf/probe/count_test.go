@@ -79,8 +79,7 @@ func TestThreadsLoseNoCount(t *testing.T) {
 	assert.Empty(t, f.tel.skipped)
 }
 
-func TestProcessesHaveSeriesAndResourcesOfTheirOwn(t *testing.T) {
-	anyKernel(t)
+func TestHostProcessesHaveSeriesAndResourcesOfTheirOwn(t *testing.T) {
 	f := start(t, `
 - metric: {name: calls, type: counter, unit: '{call}', description: How often}
   uprobe: {binary: '${target}', symbol: do_work}
@@ -104,8 +103,7 @@ func without(m map[string]string, key string) map[string]string {
 	return m
 }
 
-func TestTotalsGrowOverCollectionsOfWhichSomeAreRefused(t *testing.T) {
-	anyKernel(t)
+func TestHostTotalsGrowOverCollectionsOfWhichSomeAreRefused(t *testing.T) {
 	f := start(t, `
 - metric: {name: calls, type: counter}
   uprobe: {binary: '${target}', symbol: do_work}

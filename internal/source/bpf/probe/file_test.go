@@ -34,8 +34,7 @@ func work(t *testing.T, path string, times int) int {
 	return cmd.Process.Pid
 }
 
-func TestAPatternTakesAllFilesThatMatch(t *testing.T) {
-	anyKernel(t)
+func TestHostAPatternTakesAllFilesThatMatch(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a1", "a2", "b1"} {
 		copied(t, "target", filepath.Join(dir, name))
@@ -60,8 +59,7 @@ func TestAFileOfSeveralNamesIsAttachedToOnce(t *testing.T) {
 	}
 }
 
-func TestAFileThatAppearsLaterIsAttachedTo(t *testing.T) {
-	anyKernel(t)
+func TestHostAFileThatAppearsLaterIsAttachedTo(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir + "/later", dir + "/l*"} {
 		f := start(t, at(path))
@@ -75,8 +73,7 @@ func TestAFileThatAppearsLaterIsAttachedTo(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNotThereIsMentioned(t *testing.T) {
-	anyKernel(t)
+func TestHostAFileThatIsNotThereIsMentioned(t *testing.T) {
 	f := start(t, at(t.TempDir()+"/nowhere"))
 	f.lookAgain()
 	f.collect()
@@ -127,8 +124,7 @@ func TestAFileRewrittenInPlaceIsAttachedToAgain(t *testing.T) {
 	require.EqualValues(t, 7, of(f.collect(), pid).Counters["n"])
 }
 
-func TestWrongFilesAreRefusedAndHarmNoOther(t *testing.T) {
-	anyKernel(t)
+func TestHostWrongFilesAreRefusedAndHarmNoOther(t *testing.T) {
 	dir := t.TempDir()
 	elf, err := os.ReadFile(program("target"))
 	require.NoError(t, err)
@@ -156,8 +152,7 @@ func TestWrongFilesAreRefusedAndHarmNoOther(t *testing.T) {
 	assert.Len(t, f.logs.FilterMessageSnippet("Cannot attach").All(), warned, "once")
 }
 
-func TestSymbolsThatCannotBeProbed(t *testing.T) {
-	anyKernel(t)
+func TestHostSymbolsThatCannotBeProbed(t *testing.T) {
 	for _, c := range []struct{ symbol, says string }{
 		{"do_worc", "do_work"},
 		{"sink", "data"},
@@ -171,8 +166,7 @@ func TestSymbolsThatCannotBeProbed(t *testing.T) {
 	assert.Contains(t, refused(t, strings.Replace(at(program("cart")), "do_work", "'shop::Cart::ad'", 1)), "add")
 }
 
-func TestAnOffsetIntoAFunction(t *testing.T) {
-	anyKernel(t)
+func TestHostAnOffsetIntoAFunction(t *testing.T) {
 	f := start(t, strings.Replace(at(program("target")), "do_work", "do_work, offset: 1", 1)+"  single_step: true\n")
 	work(t, program("target"), 3)
 	require.EqualValues(t, 3, only(t, f.collect()).Counters["n"])

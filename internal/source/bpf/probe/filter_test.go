@@ -38,8 +38,7 @@ func TestOnlyHitsOfAnExecutable(t *testing.T) {
 	}
 }
 
-func TestOnlyReturnsOfAnExecutable(t *testing.T) {
-	anyKernel(t)
+func TestHostOnlyReturnsOfAnExecutable(t *testing.T) {
 	f := start(t, `
 - metric: {name: n, type: counter}
   uprobe: {binary: '${libwork.so}', symbol: shared_work}
@@ -52,8 +51,7 @@ func TestOnlyReturnsOfAnExecutable(t *testing.T) {
 	assert.Empty(t, f.tel.skipped)
 }
 
-func TestExecutablesWithLongNames(t *testing.T) {
-	anyKernel(t)
+func TestHostExecutablesWithLongNames(t *testing.T) {
 	dir := t.TempDir()
 	name := strings.Repeat("n", maxExecutable)
 	for _, n := range []string{name, name[1:]} {
@@ -79,8 +77,7 @@ func TestOnlyHitsOfAUser(t *testing.T) {
 	require.Equal(t, map[string]map[string]uint64{"0": {"root": 3}, "65534": {"nobody": 5}}, counters)
 }
 
-func TestAllFiltersHaveToAgree(t *testing.T) {
-	anyKernel(t)
+func TestHostAllFiltersHaveToAgree(t *testing.T) {
 	f := start(t, `
 - metric: {name: n, type: counter}
   uprobe: {binary: '${libwork.so}', symbol: shared_work}

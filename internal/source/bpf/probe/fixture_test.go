@@ -55,14 +55,6 @@ func runAll(m *testing.M) int {
 // ofAnother names the programs of the run that has started this one for a test.
 const ofAnother = "HOTPATH_TEST_PROGRAMS"
 
-// anyKernel leaves a test out of short runs, which are those in emulated machines: no kernel does differently what it is about.
-func anyKernel(t testing.TB) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("the same on every kernel")
-	}
-}
-
 // usable is why BPF can't be used.
 var usable = sync.OnceValue(func() error {
 	k, err := inspect()

@@ -72,8 +72,7 @@ func TestTracepointsOfPython(t *testing.T) {
 	assert.EqualValues(t, 1, p.Counters["imports{module=colorsys}"])
 }
 
-func TestFunctionsOfTheCLibraryInAProgramOfTheDistribution(t *testing.T) {
-	anyKernel(t)
+func TestHostFunctionsOfTheCLibraryInAProgramOfTheDistribution(t *testing.T) {
 	need(t)
 	perl := needProgram(t, "perl")
 	f := start(t, `

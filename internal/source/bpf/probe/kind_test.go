@@ -35,38 +35,32 @@ func recorded(t *testing.T, probe string, values ...int64) (*fixture, *emittest.
 
 const onRaw = "  uprobe: {binary: '${target}', symbol: raw}\n"
 
-func TestACounterAddsArguments(t *testing.T) {
-	anyKernel(t)
+func TestHostACounterAddsArguments(t *testing.T) {
 	_, p := recorded(t, "- metric: {name: n, type: counter}\n  value: arg0\n"+onRaw, 1, 2, 1<<40)
 	require.EqualValues(t, 3+1<<40, p.Counters["n"])
 }
 
-func TestACounterScales(t *testing.T) {
-	anyKernel(t)
+func TestHostACounterScales(t *testing.T) {
 	_, p := recorded(t, "- metric: {name: n, type: counter}\n  value: arg0\n  scale: 1024\n"+onRaw, 1, 2)
 	require.EqualValues(t, 3*1024, p.Counters["n"])
 }
 
-func TestHitsScale(t *testing.T) {
-	anyKernel(t)
+func TestHostHitsScale(t *testing.T) {
 	_, p := recorded(t, "- metric: {name: n, type: counter}\n  scale: 0.5\n"+onRaw, 1, 2, 3)
 	require.Equal(t, 1.5, p.Sums["n"])
 }
 
-func TestSumsWithFractionsAreExact(t *testing.T) {
-	anyKernel(t)
+func TestHostSumsWithFractionsAreExact(t *testing.T) {
 	_, p := recorded(t, "- metric: {name: n, type: counter}\n  value: arg0\n  scale: 1.0e-9\n"+onRaw, 1, 999_999_999, 1_500_000_000)
 	require.Equal(t, 2.5, p.Sums["n"])
 }
 
-func TestAnUpDownCounterTakesNegativeNumbers(t *testing.T) {
-	anyKernel(t)
+func TestHostAnUpDownCounterTakesNegativeNumbers(t *testing.T) {
 	_, p := recorded(t, "- metric: {name: n, type: updowncounter}\n  value: arg0\n"+onRaw, 5, -9, 1)
 	require.EqualValues(t, -3, p.UpDownCounters["n"])
 }
 
-func TestAnUpDownCounterMayHaveANegativeScale(t *testing.T) {
-	anyKernel(t)
+func TestHostAnUpDownCounterMayHaveANegativeScale(t *testing.T) {
 	_, p := recorded(t, "- metric: {name: n, type: updowncounter}\n  value: arg0\n  scale: -0.5\n"+onRaw, 5, -8)
 	require.Equal(t, 1.5, p.Sums["n"])
 }
@@ -89,8 +83,7 @@ func TestAGaugeIsTheLastValue(t *testing.T) {
 	}
 }
 
-func TestAGaugeIsTheLastValueOnWhateverCPU(t *testing.T) {
-	anyKernel(t)
+func TestHostAGaugeIsTheLastValueOnWhateverCPU(t *testing.T) {
 	f := start(t, "- metric: {name: n, type: gauge}\n  value: arg0\n"+onRaw)
 	for i, cpus := range []string{"0", "1", "0"} {
 		p := spawnCommand(t, exec.Command("taskset", "-c", cpus, program("target"), "wait", "0", "raw", fmt.Sprint(i), "wait", "0"))
@@ -111,8 +104,7 @@ func TestAGaugeMovesBetweenCPUsWithItsProcess(t *testing.T) {
 }
 
 // The kernel makes an entry before it fills it in.
-func TestAGaugeThatIsBeingMadeIsNotZero(t *testing.T) {
-	anyKernel(t)
+func TestHostAGaugeThatIsBeingMadeIsNotZero(t *testing.T) {
 	f := start(t, "- metric: {name: n, type: gauge}\n  value: arg0\n"+onRaw)
 	id := processesProcessId{Tgid: 1, Start: 1}
 	require.NoError(t, f.common.processes.Put(id, processesProcess{Known: 1}))
@@ -125,8 +117,7 @@ func TestAGaugeThatIsBeingMadeIsNotZero(t *testing.T) {
 	require.Equal(t, map[string]float64{"n": 0}, only(t, f.collect()).Gauges)
 }
 
-func TestValuesThatAnInstrumentCannotTakeAreCounted(t *testing.T) {
-	anyKernel(t)
+func TestHostValuesThatAnInstrumentCannotTakeAreCounted(t *testing.T) {
 	for _, c := range []struct {
 		name, probe, reason string
 		values              []int64
@@ -153,8 +144,7 @@ func TestValuesThatAnInstrumentCannotTakeAreCounted(t *testing.T) {
 	}
 }
 
-func TestAScaledTotalThatIsTooLargeIsCounted(t *testing.T) {
-	anyKernel(t)
+func TestHostAScaledTotalThatIsTooLargeIsCounted(t *testing.T) {
 	f := start(t, "- metric: {name: n, type: counter}\n  value: arg0\n  scale: 1024\n"+onRaw)
 	run(t, "target", raws(1<<60)...)
 	f.collect()

@@ -33,8 +33,7 @@ const everything = `
   uprobe: {binary: libwork.so, symbol: shared_work}
 `
 
-func TestCollectFailsUntilStartAndAfterShutdown(t *testing.T) {
-	anyKernel(t)
+func TestHostCollectFailsUntilStartAndAfterShutdown(t *testing.T) {
 	f := newFixture(t, ample, everything)
 	require.ErrorIs(t, f.Collect(context.Background(), &emittest.Recorder{}), errStopped)
 	require.NoError(t, f.begin())
@@ -42,8 +41,7 @@ func TestCollectFailsUntilStartAndAfterShutdown(t *testing.T) {
 	require.ErrorIs(t, f.Collect(context.Background(), &emittest.Recorder{}), errStopped)
 }
 
-func TestShutdownTwiceOrWithoutStart(t *testing.T) {
-	anyKernel(t)
+func TestHostShutdownTwiceOrWithoutStart(t *testing.T) {
 	f := newFixture(t, ample, everything)
 	f.end()
 	require.NoError(t, f.begin())
@@ -51,8 +49,7 @@ func TestShutdownTwiceOrWithoutStart(t *testing.T) {
 	f.end()
 }
 
-func TestStartAgainAfterShutdown(t *testing.T) {
-	anyKernel(t)
+func TestHostStartAgainAfterShutdown(t *testing.T) {
 	f := newFixture(t, ample, everything)
 	for range 3 {
 		require.NoError(t, f.begin())

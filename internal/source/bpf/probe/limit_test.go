@@ -46,8 +46,7 @@ func TestAFloodOfSeriesIsFoldedAndLeavesRoomForOthers(t *testing.T) {
 	assert.Empty(t, f.tel.skipped)
 }
 
-func TestProcessesThatEndLeaveTheirRoom(t *testing.T) {
-	anyKernel(t)
+func TestHostProcessesThatEndLeaveTheirRoom(t *testing.T) {
 	f := start(t, `
 - metric: {name: n, type: counter}
   uprobe: {binary: '${target}', symbol: text}
@@ -68,8 +67,7 @@ func TestProcessesThatEndLeaveTheirRoom(t *testing.T) {
 	assert.Empty(t, f.tel.skipped)
 }
 
-func TestHistogramsAreFoldedIntoOne(t *testing.T) {
-	anyKernel(t)
+func TestHostHistogramsAreFoldedIntoOne(t *testing.T) {
 	f := start(t, `
 - metric: {name: n, type: histogram}
   uprobe: {binary: '${target}', symbol: raw}
@@ -91,8 +89,7 @@ func TestHistogramsAreFoldedIntoOne(t *testing.T) {
 	assert.Empty(t, f.tel.skipped)
 }
 
-func TestWhatNotEvenTheOverflowHasRoomForIsCounted(t *testing.T) {
-	anyKernel(t)
+func TestHostWhatNotEvenTheOverflowHasRoomForIsCounted(t *testing.T) {
 	f := start(t, `
 - metric: {name: n, type: histogram}
   uprobe: {binary: '${target}', symbol: raw}
@@ -137,8 +134,7 @@ func TestProcessesBeyondTheLimitAreCountedAndTheOthersExact(t *testing.T) {
 }
 
 // Nobody accepts what is handed over, and processes come and go.
-func TestProcessesThatEndUndeliveredLoseNothingWithinTheLimitAndAreCountedBeyond(t *testing.T) {
-	anyKernel(t)
+func TestHostProcessesThatEndUndeliveredLoseNothingWithinTheLimitAndAreCountedBeyond(t *testing.T) {
 	limits := ample
 	limits.Processes = 3
 	f := startWithin(t, limits, `

@@ -22,8 +22,7 @@ func TestALibraryByItsNameThatAProgramRunsAlready(t *testing.T) {
 	require.EqualValues(t, 5, of(f.collect(), p.pid).Counters["n"])
 }
 
-func TestALibraryByAPatternOfItsName(t *testing.T) {
-	anyKernel(t)
+func TestHostALibraryByAPatternOfItsName(t *testing.T) {
 	p := spawn(t, "caller", "5", "and")
 	f := start(t, named("'libw?rk.s*'"))
 	p.release()
@@ -73,8 +72,7 @@ func TestAProgramInAChangedRoot(t *testing.T) {
 	require.EqualValues(t, 5, of(f.collect(), p.pid).Counters["n"])
 }
 
-func TestAFileThatNobodyRunsAnyMoreIsLetGo(t *testing.T) {
-	anyKernel(t)
+func TestHostAFileThatNobodyRunsAnyMoreIsLetGo(t *testing.T) {
 	need(t)
 	path := t.TempDir() + "/passing"
 	copied(t, "target", path)

@@ -91,8 +91,7 @@ func TestStrings(t *testing.T) {
 	}
 }
 
-func TestStringsOfGoAreTakenByTheirLength(t *testing.T) {
-	anyKernel(t)
+func TestHostStringsOfGoAreTakenByTheirLength(t *testing.T) {
 	f := start(t, `
 - metric: {name: n, type: counter}
   uprobe: {binary: '${goserver}', symbol: main.greet}
@@ -114,8 +113,7 @@ func TestStringsOfGoAreTakenByTheirLength(t *testing.T) {
 	}
 }
 
-func TestFourAttributesOfAllKinds(t *testing.T) {
-	anyKernel(t)
+func TestHostFourAttributesOfAllKinds(t *testing.T) {
 	f := start(t, `
 - metric: {name: n, type: counter}
   uprobe: {binary: '${target}', symbol: do_work}
@@ -139,8 +137,7 @@ func TestABadPointerIsAnUnknownAttribute(t *testing.T) {
 	}
 }
 
-func TestArgumentsThatThereAreNotAreRefused(t *testing.T) {
-	anyKernel(t)
+func TestHostArgumentsThatThereAreNotAreRefused(t *testing.T) {
 	for _, c := range []struct{ probe, says string }{
 		{"uprobe: {binary: '${target}', symbol: raw}, value: arg6", "6"},
 		{"uprobe: {binary: '${goserver}', symbol: main.plain}, value: arg9, single_step: true", "9"},

@@ -38,8 +38,7 @@ func TestReturnedValues(t *testing.T) {
 	assert.Empty(t, f.tel.skipped)
 }
 
-func TestADurationByWhatTheFunctionTookAndReturned(t *testing.T) {
-	anyKernel(t)
+func TestHostADurationByWhatTheFunctionTookAndReturned(t *testing.T) {
 	f := start(t, `
 - metric: {name: d, type: histogram, unit: s}
   uprobe: {binary: '${target}', symbol: do_work}
@@ -129,8 +128,7 @@ func TestProcessesThatEndWithinAFunctionLeaveNoCalls(t *testing.T) {
 	require.Zero(t, calls())
 }
 
-func TestReturnsOfGoAreRefused(t *testing.T) {
-	anyKernel(t)
+func TestHostReturnsOfGoAreRefused(t *testing.T) {
 	for _, value := range []string{"duration", "return"} {
 		said := refused(t, `
 - metric: {name: n, type: histogram}

@@ -93,8 +93,7 @@ func TestASemaphoreIsUpWhileAProbeIsAttached(t *testing.T) {
 	}
 }
 
-func TestTracepointsThatThereAreNot(t *testing.T) {
-	anyKernel(t)
+func TestHostTracepointsThatThereAreNot(t *testing.T) {
 	for _, c := range []struct{ point, says string }{
 		{"provider: app, name: reqest", "request"},
 		{"provider: ap, name: request", "app"},

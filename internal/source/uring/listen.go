@@ -1,0 +1,132 @@
+package uring
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
+)
+
+// backlog is how many clients may wait until they are accepted; the kernel cuts it to net.core.somaxconn.
+const backlog = 4096
+
+// listener is the socket at which clients connect.
+type listener struct {
+	fd   int
+	lock int    // descriptor of a file that says whose the path is; -1 for an abstract name
+	path string // "" for an abstract name
+	key  segments.Key
+}
+
+// listen makes the socket. The error says what is in the way.
+func listen(name string, mode uint32) (*listener, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make socket: %w", err)
+	}
+	l := &listener{fd: fd, lock: -1}
+	if strings.HasPrefix(name, "@") {
+		err = l.bind(name)
+	} else {
+		err = l.bindFile(name, mode)
+	}
+	if err == nil {
+		if err = unix.Listen(fd, backlog); err != nil {
+			err = fmt.Errorf("listen at socket %s: %w", name, err)
+		}
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *listener) bind(name string) error {
+	err := unix.Bind(l.fd, &unix.SockaddrUnix{Name: name})
+	if errors.Is(err, unix.EADDRINUSE) {
+		return inUse(name)
+	}
+	if err != nil {
+		return fmt.Errorf("bind socket %s: %w", name, err)
+	}
+	return nil
+}
+
+func inUse(name string) error {
+	return fmt.Errorf("socket %s is in use: another Collector listens there; stop it, or give this one another socket", name)
+}
+
+// bindFile takes the place of a socket at which nobody listens any more.
+func (l *listener) bindFile(path string, mode uint32) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // all clients have to reach the socket in it
+		return fmt.Errorf("make the socket's directory: %w", err)
+	}
+	// Two collectors that find a stale socket at a time must not both remove it: one of them removes the other's.
+	lock, err := unix.Open(path+".lock", unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock socket %s: %w; can the Collector write to the directory?", path, err)
+	}
+	l.lock = lock
+	if err := unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return inUse(path)
+	}
+	if err := removeStale(path); err != nil {
+		return err
+	}
+	if err := l.bind(path); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return fmt.Errorf("stat socket: %w", err)
+	}
+	l.path, l.key = path, segments.KeyOf(&st)
+	if err := os.Chmod(path, os.FileMode(mode)); err != nil { // before anybody can connect
+		return fmt.Errorf("set mode of socket: %w", err)
+	}
+	return nil
+}
+
+func removeStale(path string) error {
+	var st unix.Stat_t
+	err := unix.Lstat(path, &st)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stat socket: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return fmt.Errorf("%s is there already and no socket: remove it, or name another path", path)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("make socket: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); !errors.Is(err, unix.ECONNREFUSED) {
+		return inUse(path)
+	}
+	if err := unix.Unlink(path); err != nil {
+		return fmt.Errorf("remove stale socket: %w", err)
+	}
+	return nil
+}
+
+// close removes the socket, if it is still this one that has the path.
+func (l *listener) close() {
+	unix.Close(l.fd)
+	var st unix.Stat_t
+	if l.path != "" && unix.Lstat(l.path, &st) == nil && segments.KeyOf(&st) == l.key {
+		_ = unix.Unlink(l.path)
+	}
+	if l.lock >= 0 {
+		unix.Close(l.lock)
+	}
+}

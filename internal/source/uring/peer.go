@@ -1,0 +1,97 @@
+package uring
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	processes "github.com/hotpath-metrics/hotpath/internal/process"
+)
+
+// peer is who connected, by the kernel's word.
+type peer struct {
+	pid int32
+	uid uint32
+}
+
+func peerOf(socket int) (peer, error) {
+	cred, err := unix.GetsockoptUcred(socket, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return peer{}, fmt.Errorf("%w: %w", errPeer, err)
+	}
+	if cred.Pid <= 0 {
+		return peer{}, fmt.Errorf("%w: the Collector's pid namespace does not have this process: run the Collector in the host's "+
+			"(docker run --pid=host, hostPID: true in Kubernetes)", errPeer)
+	}
+	return peer{cred.Pid, cred.Uid}, nil
+}
+
+// open holds the process: Linux 6.5 gives the one that connected. Before, it is whoever has its pid now, which must
+// be of the same user at least: who can arrange for that may trace the process anyway.
+func (p peer) open(socket int) (int, error) {
+	pidfd, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if err == nil {
+		unix.CloseOnExec(pidfd)
+		return pidfd, nil
+	}
+	if !errors.Is(err, unix.ENOPROTOOPT) {
+		return -1, fmt.Errorf("%w: process %d: %w", errPeer, p.pid, err)
+	}
+	pidfd, err = unix.PidfdOpen(int(p.pid), 0)
+	if err != nil {
+		return -1, fmt.Errorf("%w: open process %d: %w", errPeer, p.pid, err)
+	}
+	uid, err := processes.UIDOf(int(p.pid))
+	if err != nil || uid != p.uid || ended(pidfd) {
+		unix.Close(pidfd)
+		return -1, fmt.Errorf("%w: process %d is not the one that connected", errPeer, p.pid)
+	}
+	return pidfd, nil
+}
+
+// ended says whether a process has ended.
+func ended(pidfd int) bool {
+	fds := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds[:], 0)
+	return err == nil && n > 0
+}
+
+// yama is the setting that restricts who may trace whom, and so take descriptors ("" where there is none).
+func yama() string {
+	scope, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	return strings.TrimSpace(string(scope))
+}
+
+// checkRights fails where no ring of any process could be taken.
+func checkRights() error {
+	switch scope := yama(); {
+	case scope == "3":
+		return errors.New("no process may take another's ring: the sysctl kernel.yama.ptrace_scope is 3, which lasts until the next boot with another value")
+	case scope == "2" && !mayTrace():
+		return errors.New("no right to take rings of clients: the sysctl kernel.yama.ptrace_scope is 2, so that the Collector has to run as root or with the capability CAP_SYS_PTRACE")
+	}
+	return nil
+}
+
+// mayTrace says whether this process has the capability to trace those of others.
+func mayTrace() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
+}
+
+// explainPermission says why a ring may not be taken.
+func explainPermission(p peer) error {
+	if mayTrace() {
+		return fmt.Errorf("%w: the Collector may not take descriptors of process %d: it is in a user namespace that the Collector's is no part of, "+
+			"or a security module forbids it", errPermission, p.pid)
+	}
+	hint := ""
+	if p.uid == uint32(os.Geteuid()) {
+		hint = ", or let the process allow it (prctl PR_SET_PTRACER, PR_SET_DUMPABLE)"
+	}
+	return fmt.Errorf("%w: the Collector may not take descriptors of process %d: run it as root or with the capability CAP_SYS_PTRACE%s", errPermission, p.pid, hint)
+}
