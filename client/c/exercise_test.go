@@ -359,7 +359,7 @@ func TestClientsSurviveABadEnvironment(t *testing.T) {
 		"long path":         {"HOTPATH_DIR=/" + strings.Repeat("a", 300), "File name too long"},
 		"trailing slash":    {"HOTPATH_DIR=" + filepath.Join(directory(t), "new") + "//", "publishing 2 series in /dev/shm/"},
 		"off":               {"HOTPATH_TRANSPORT=off", "HOTPATH_TRANSPORT=off asks"},
-		"unknown transport": {"HOTPATH_TRANSPORT=carrier-pigeon", "knows HOTPATH_TRANSPORT shm, bpf, user_events and off only"},
+		"unknown transport": {"HOTPATH_TRANSPORT=carrier-pigeon", "knows HOTPATH_TRANSPORT shm, bpf, user_events, io_uring and off only"},
 		"bad resource":      {"OTEL_RESOURCE_ATTRIBUTES=a=b,nonsense", "1 refused, the last: OTEL_RESOURCE_ATTRIBUTES"},
 	} {
 		t.Run(name, func(t *testing.T) {

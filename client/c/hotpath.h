@@ -22,7 +22,7 @@
  * counting goes on in private memory and hotpath_status() says why.
  *
  * Environment: HOTPATH_DIR (an absolute path, by default /dev/shm/hotpath), HOTPATH_TRANSPORT (shm, bpf,
- * user_events or off), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
+ * user_events, io_uring or off), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
  *
  * HOTPATH_TRANSPORT=bpf needs no directory: the segment is a sealed memfd, which a collector with the source bpf finds from outside, in
  * whatever container the process is. Where no file can be made in HOTPATH_DIR, that is what is tried next. To be found at once, the
@@ -36,10 +36,18 @@
  * 3.9 KB (a histogram's: 2.9 KB) is not sent. The file is opened with the first series and kept, at a number near 1024; where the
  * application closes it, the next update opens it anew, which takes the right once more. Libraries that count this way stay loaded.
  *
+ * HOTPATH_TRANSPORT=io_uring (Linux 5.18) counts in private memory and tells a collector that listens at HOTPATH_SOCKET (by default
+ * /run/hotpath/io_uring.sock; @ begins an abstract name) what has changed: after HOTPATH_URING_BATCH updates on a CPU (64), with the first
+ * update after HOTPATH_URING_DELAY microseconds (10000), at the end of a thread and at exit, but for _exit and exec, and when
+ * hotpath_flush() says so. HOTPATH_URING_SQPOLL=1 has a thread of the kernel's do it. What a killed process had not told is lost, a collector that
+ * comes later or again is told everything. Making the first series, hotpath_flush and exit wait for a collector that does not answer or read, 250 ms at
+ * most; add, set and record never do. Three descriptors stay, at numbers near 1024; an application that closes them loses nothing. Where io_uring is refused,
+ * HOTPATH_DIR is used. Libraries that count this way stay loaded.
+ *
  * HOTPATH_USDT(provider, name, arguments...) is apart from all that: a place in the code for tracers to attach to (bpftrace, perf, the
  * Collector's source bpf), which counts nothing by itself.
  *
- * The memory layout is described in docs/segment-format.md, the event of user_events in docs/wire-formats.md.
+ * The memory layout is described in docs/segment-format.md, the event of user_events and the messages of io_uring in docs/wire-formats.md.
  */
 #ifndef HOTPATH_H
 #define HOTPATH_H
@@ -114,6 +122,10 @@ static inline void hotpath_gauge_set(hotpath_gauge, double);
 /* NaN, infinite and negative values are refused and counted; others outside the range are clamped and counted. */
 static inline void hotpath_histogram_record(hotpath_histogram, double);
 
+/* Tell what was counted so far, where that is not told by itself: with HOTPATH_TRANSPORT=io_uring, before _exit, exec or a long idleness.
+ * Does nothing otherwise. Not for signal handlers. */
+static inline void hotpath_flush(void);
+
 /* A sentence for a human: where the counts go, or why they go nowhere. Valid
  * until the calling thread calls it again. */
 static inline const char *hotpath_status(void);
@@ -172,6 +184,26 @@ enum {
 	HOTPATH__EVENT_MAX_SIZE = 4032, HOTPATH__EVENT_MAX_BUCKETS = 128
 };
 
+/* ---- Messages of io_uring (docs/wire-formats.md) -------------------------- */
+
+#define HOTPATH__SOCKET "/run/hotpath/io_uring.sock"
+
+enum {
+	HOTPATH__MESSAGE_VERSION = 1, HOTPATH__MESSAGE_HEADER_SIZE = 8, HOTPATH__MESSAGE_MAX_SIZE = 8 + HOTPATH__MAX_RECORD,
+	HOTPATH__TYPE_GREETING = 1, HOTPATH__TYPE_HELLO = 2, HOTPATH__TYPE_SERIES = 3, HOTPATH__TYPE_READY = 4, HOTPATH__TYPE_REFUSED = 5,
+	HOTPATH__GREETING_SIZE = 16, HOTPATH__MAX_ENTRIES = 65536, HOTPATH__MAX_SENTENCE = 255,
+	HOTPATH__SHARED_BIT = 1 << 29, HOTPATH__COUNTER_BIT = 1 << 30, HOTPATH__COUNTERS = 4, HOTPATH__COMPLETE = HOTPATH__COUNTER_BIT + HOTPATH__COUNTERS,
+	HOTPATH__DEFAULT_BATCH = 64, HOTPATH__DEFAULT_DELAY = 10000
+};
+
+struct hotpath__message { uint32_t size; uint16_t type, version; };
+
+struct hotpath__hello {
+	struct hotpath__message message;
+	uint64_t start_time, pid, instance[2], segment_id, catalogue_size, shared_size, stripe_size;
+	uint32_t ring, zero;
+};
+
 /* This writer's geometry: all of it sparse, so room costs address space only. Where
  * memory must be reserved as a whole (kernels before 5.14, little address space), the small one. */
 enum {
@@ -183,6 +215,7 @@ enum {
 	HOTPATH__OVERFLOWS = 256, HOTPATH__OVERFLOWS_SMALL = 8, /* instruments with an overflow series of their own */
 	HOTPATH__OVERFLOW_RECORD = 1536, /* more than the record of an overflow series takes */
 	HOTPATH__NUMBER_SIZE = 8,  /* where updates are sent, the number of a series' last one stands before its record */
+	HOTPATH__MARKS_SIZE = 192 << 10, /* for a bit each word of the shared area and a stripe has, and 1/64 + 1/4096 of that */
 	HOTPATH__TABLE = 65536,    /* places in each hash table */
 	HOTPATH__DIR_ENTRIES = 8192,
 	HOTPATH__HIGH = 1024       /* our descriptors end below this: the kernel's table grows with the highest */
@@ -194,17 +227,22 @@ enum {
 
 /* ---- State --------------------------------------------------------------- */
 
+/* Why there is something to tell: a batch is full or too old, a series was made, somebody wants it told now, or the process ends. */
+enum hotpath__how { HOTPATH__H_BATCH, HOTPATH__H_NEW, HOTPATH__H_NOW, HOTPATH__H_EXIT };
+
 /* A page that fork wipes (MADV_WIPEONFORK), so that a child of fork, and of a raw clone that
  * runs no atfork handler, finds `ready` at zero and starts a segment of its own. */
 struct hotpath__ctl {
 	/* Concurrency ids, or CPUs, below this have a stripe. The kernel keeps bit 63 set while somebody listens to the event: the
-	 * number is negative then, and whoever compares it takes the slow path. So every store to it is atomic and leaves the bit. */
+	 * number is negative then, and whoever compares it takes the slow path. So every store to it is atomic and leaves the bit.
+	 * With io_uring, where every update leaves a mark, it is always set. */
 	int64_t ready;
 	uint64_t segment;   /* the id under which updates are sent, where they are */
 	uint32_t started;
 	uint32_t orphaned;  /* the thread for which the kernel noted the bit is about to end */
 	uint32_t full;      /* no further stripe could be reserved */
 	uint32_t lock;      /* 0 free, 1 held, 2 held with waiters */
+	uint32_t telling;   /* who tells a collector has this: 0 free, 1 held, 2 held and there is more to tell */
 };
 
 #ifdef __x86_64__
@@ -220,7 +258,52 @@ enum hotpath__where {
 	HOTPATH__W_FULL, HOTPATH__W_FILE, HOTPATH__W_LIMIT, HOTPATH__W_MAP, HOTPATH__W_RESERVE, HOTPATH__W_LINK, HOTPATH__W_NOMEM,
 	HOTPATH__W_CLOSED, HOTPATH__W_MEMFD_FILE, HOTPATH__W_MEMFD_RESERVE, HOTPATH__W_SEAL,
 	HOTPATH__W_EVENTS, HOTPATH__W_TRACEFS, HOTPATH__W_UNSUPPORTED, HOTPATH__W_DENIED, HOTPATH__W_OPEN, HOTPATH__W_DECLARED,
-	HOTPATH__W_REGISTER, HOTPATH__W_RELATIVE
+	HOTPATH__W_REGISTER, HOTPATH__W_RELATIVE,
+	HOTPATH__W_URING, HOTPATH__W_SOCKET, HOTPATH__W_SOCKET_NAME, HOTPATH__W_CONNECT, HOTPATH__W_SILENT, HOTPATH__W_REFUSED, HOTPATH__W_GARBAGE,
+	HOTPATH__W_HUNG_UP, HOTPATH__W_OVERFLOW, HOTPATH__W_LOST, HOTPATH__W_RING, HOTPATH__W_NO_RING, HOTPATH__W_NO_MESSAGES
+};
+
+/* A descriptor, and how to tell that it is still ours. */
+struct hotpath__descriptor { uint64_t fd /* plus 1 */, inode, device; };
+
+struct hotpath__ring {
+	struct hotpath__descriptor file;
+	char *queues, *entries;  /* mappings: both queues, and the submission queue's entries */
+	uint64_t queues_size, entries_size;
+	int mapped;
+	uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail, sq_entries, cq_entries;
+	struct hotpath__cqe *completions;
+};
+
+enum hotpath__phase { HOTPATH__P_CLOSED, HOTPATH__P_GREETING, HOTPATH__P_HELLO, HOTPATH__P_READY };
+
+/* Of HOTPATH_TRANSPORT=io_uring. Whoever has `telling` changes it; phase, where, error, behind and flushed are read by others as well. */
+struct hotpath__uring {
+	uint64_t batch, delay, flushed, looked, next; /* nanoseconds: since when, when; of a coarse clock where that will do */
+	uint64_t patience;         /* nanoseconds to wait for this collector at most, until it does something */
+	uint64_t *marks[3];        /* see hotpath__set_mark */
+	uint64_t room;             /* messages that the target's queue has room for */
+	uint32_t free;             /* and the submission queue */
+	uint64_t told[HOTPATH__COUNTERS]; /* of the header's counters */
+	struct hotpath__descriptor socket, lifted;
+	struct hotpath__ring target, sending;
+	uint32_t clock, sqpoll, phase, where, error;
+	uint32_t behind;           /* there is more to tell than there was room for */
+	uint32_t busy;             /* somebody is posting: unlike `telling`, known in a child */
+	uint32_t introduced;       /* the first series was made */
+	uint32_t exiting;          /* the process ends, and has waited for its collector */
+	uint32_t seen;             /* the head of the target's queue, as it was last */
+	uint32_t complete;         /* the collector was told that it knows everything */
+	uint32_t queued;           /* messages in the submission queue that the kernel was not told of */
+	uint32_t entries;          /* that the collector wants the target's queue to have */
+	uint64_t from, to, sent;   /* what is being sent: head, then the catalogue's bytes from `from` to `to` */
+	uint64_t head_size;
+	struct hotpath__hello head;
+	uint64_t received;
+	char in[HOTPATH__MESSAGE_HEADER_SIZE + HOTPATH__MAX_SENTENCE + 1], sentence[HOTPATH__MAX_SENTENCE + 1];
+	uint64_t address_size;
+	char address[2 + 108];     /* struct sockaddr_un */
+	char name[108];
 };
 
 struct hotpath__state {
@@ -236,9 +319,10 @@ struct hotpath__state {
 	uint32_t small_;        /* everything was reserved at the start */
 	uint32_t placed;        /* the mapping is a segment that readers can find */
 	uint32_t detached;      /* what is reserved from now on is private memory */
-	uint32_t transport;     /* HOTPATH__W_SHM, _MEMFD, _EVENTS, _OFF or _TRANSPORT */
+	uint32_t transport;     /* HOTPATH__W_SHM, _MEMFD, _EVENTS, _URING, _OFF or _TRANSPORT */
 	uint32_t where, error;  /* for hotpath_status */
 	uint32_t no_shm, no_shm_error; /* the same of the directory, where a memfd had to do */
+	uint32_t no_uring, no_uring_error; /* and of io_uring, where the directory had to do */
 	uint32_t guarded;       /* 2: a child will find its page wiped */
 	uint32_t broken;        /* there is no memory for any further series */
 	uint64_t pid;           /* of the process that started last */
@@ -251,7 +335,8 @@ struct hotpath__state {
 	uint32_t oversized;     /* series too long for an event */
 	uint32_t watching;      /* the key below is there */
 	uint32_t pinned;        /* this library stays loaded */
-	pthread_key_t key;      /* set in the thread for which the kernel noted the bit */
+	pthread_key_t key;      /* set in the thread for which the kernel noted the bit, or in those that have updates to tell */
+	struct hotpath__uring uring;
 	uint32_t problems;      /* series rejected, the last for: */
 	char problem[160];
 	char path[256], name[48];
@@ -277,6 +362,7 @@ struct hotpath__scratch {
 
 #define HOTPATH__HIDDEN __attribute__((weak, visibility("hidden")))
 #define HOTPATH__COLD   __attribute__((weak, visibility("hidden"), noinline, cold))
+#define HOTPATH__WARM   __attribute__((weak, visibility("hidden"), noinline)) /* off the hot path, and yet made for speed */
 
 /* One of each for an executable or shared library, however many files include this. */
 HOTPATH__HIDDEN union hotpath__ctl_page hotpath__ctl_v1 __attribute__((aligned(HOTPATH__PAGE)));
@@ -290,12 +376,16 @@ HOTPATH__HIDDEN struct hotpath__scratch hotpath__scratch_v1;
 #define HOTPATH__UNLOADABLE 0
 #define hotpath__slow_add_v1 hotpath__slow_add_plain_v1
 #define hotpath__slow_sum_v1 hotpath__slow_sum_plain_v1
+#define hotpath__atomic_add_v1 hotpath__atomic_add_plain_v1
+#define hotpath__atomic_sum_v1 hotpath__atomic_sum_plain_v1
 #elif defined(__PIC__) && !defined(__PIE__)
 #define HOTPATH__RSEQ 1
 #define HOTPATH__UNLOADABLE 1
 #define HOTPATH__IF_UNLOADABLE(instruction) instruction
 #define hotpath__slow_add_v1 hotpath__slow_add_pic_v1
 #define hotpath__slow_sum_v1 hotpath__slow_sum_pic_v1
+#define hotpath__atomic_add_v1 hotpath__atomic_add_pic_v1
+#define hotpath__atomic_sum_v1 hotpath__atomic_sum_pic_v1
 #else
 #define HOTPATH__RSEQ 1
 #define HOTPATH__UNLOADABLE 0
@@ -310,6 +400,12 @@ __attribute__((cold)) int hotpath__slow_sum_v1(uint64_t slot, double v);
 __attribute__((cold)) void hotpath__slow_set_v1(uint64_t slot, uint64_t bits);
 __attribute__((cold)) void hotpath__refuse_v1(void);
 __attribute__((cold)) void hotpath__send_v1(const uint64_t *word, uint64_t segment);
+int hotpath__atomic_add_v1(uint64_t slot, uint64_t n);
+int hotpath__atomic_sum_v1(uint64_t slot, double v);
+void hotpath__mark_v1(const uint64_t *word);
+int hotpath__take_v1(int level, uint64_t i);
+void hotpath__flush_v1(int how);
+void hotpath__exit_v1(void);
 const char *hotpath__status_v1(void);
 void hotpath__forked_v1(void);
 void hotpath__unload_v1(void);
@@ -665,11 +761,23 @@ static inline uint64_t hotpath__stripes_offset(const struct hotpath__state *s)
 	return hotpath__shared_offset(s) + s->shared_size;
 }
 
+/* Whether updates are sent, and nobody looks at this memory. */
+static inline int hotpath__updates(const struct hotpath__state *s)
+{
+	return s->transport == HOTPATH__W_EVENTS || s->transport == HOTPATH__W_URING;
+}
+
 /* Behind the stripes lies, where updates are sent, for each word the place in the catalogue of the record whose update an add
  * to this word completes. */
 static inline uint64_t hotpath__index_offset(const struct hotpath__state *s)
 {
 	return hotpath__stripes_offset(s) + s->stripe_count * s->stripe_size;
+}
+
+/* And behind that, with io_uring, what has changed (see hotpath__set_mark). */
+static inline uint64_t hotpath__marks_offset(const struct hotpath__state *s)
+{
+	return hotpath__index_offset(s) + s->stripe_size;
 }
 
 static inline void hotpath__geometry(struct hotpath__state *s, int small_)
@@ -683,7 +791,7 @@ static inline void hotpath__geometry(struct hotpath__state *s, int small_)
 	s->stripe_count = 1 + (cpus > 0 ? (uint64_t)cpus : 1);
 	if (s->stripe_count > most)
 		s->stripe_count = most;
-	s->total = hotpath__index_offset(s) + (s->transport == HOTPATH__W_EVENTS ? s->stripe_size : 0);
+	s->total = hotpath__index_offset(s) + (hotpath__updates(s) ? s->stripe_size : 0) + (s->transport == HOTPATH__W_URING ? HOTPATH__MARKS_SIZE : 0);
 	s->small_ = (uint32_t)(small_ != 0);
 }
 
@@ -765,7 +873,7 @@ static inline long hotpath__reserve_words(struct hotpath__state *s, uint64_t wor
 	for (i = 0; i < used && err == 0; i++)
 		err = hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 8 * s->words_reserved,
 			8 * words, s->placed && !s->detached);
-	if (err == 0 && s->transport == HOTPATH__W_EVENTS)
+	if (err == 0 && hotpath__updates(s))
 		err = hotpath__reserve(s, s->base + hotpath__index_offset(s), 8 * s->words_reserved, 8 * words, 0);
 	if (err == 0)
 		s->words_reserved = hotpath__whole_pages(s, 8 * words) / 8;
@@ -1144,17 +1252,25 @@ static inline void hotpath__problem(struct hotpath__state *s, const char *what, 
 }
 
 /* Note, where updates are sent, which words complete an update of the series: a histogram's sum, to which is added last,
- * and its zeros. Nothing for one that is too long. */
+ * and its zeros. Nothing for one that is too long, or that has no words in the stripes. */
 static inline void hotpath__index(const struct hotpath__state *s, const char *record, uint64_t at)
 {
 	uint64_t slot;
 	char *index;
 
+	if (s->transport == HOTPATH__W_URING && record[HOTPATH__RECORD_KIND] == HOTPATH__GAUGE)
+		return;
 	memcpy(&slot, record + HOTPATH__RECORD_SLOT, 8);
 	index = s->base + hotpath__index_offset(s) + 8 * slot;
 	__atomic_store_n(HOTPATH__FIELD(index, 0), at, __ATOMIC_RELEASE);
 	if (record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM)
 		__atomic_store_n(HOTPATH__FIELD(index, 8 * HOTPATH__HISTOGRAM_ZERO), at, __ATOMIC_RELEASE);
+}
+
+/* What stands before a record. */
+static inline uint64_t hotpath__number_size(const struct hotpath__state *s)
+{
+	return s->transport == HOTPATH__W_EVENTS ? HOTPATH__NUMBER_SIZE : 0;
 }
 
 static inline uint64_t hotpath__event_size(const struct hotpath__state *s, const char *record)
@@ -1164,6 +1280,12 @@ static inline uint64_t hotpath__event_size(const struct hotpath__state *s, const
 		(record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM ? 8 * HOTPATH__EVENT_MAX_BUCKETS : 0);
 }
 
+/* Whether updates of the series can be sent. */
+static inline int hotpath__sendable(const struct hotpath__state *s, const char *record)
+{
+	return s->transport != HOTPATH__W_EVENTS || hotpath__event_size(s, record) <= HOTPATH__EVENT_MAX_SIZE;
+}
+
 /* In a child: no update has been sent, and the index is empty. */
 static inline void hotpath__renumber(const struct hotpath__state *s)
 {
@@ -1171,10 +1293,10 @@ static inline void hotpath__renumber(const struct hotpath__state *s)
 	uint64_t at = hotpath__get(catalogue, HOTPATH__RECORD_SIZE, 4);
 
 	while (at < s->catalogue_end) {
-		char *record = catalogue + at + HOTPATH__NUMBER_SIZE;
-		*HOTPATH__FIELD(catalogue, at) = 0;
-		at += HOTPATH__NUMBER_SIZE;
-		hotpath__index(s, record, hotpath__event_size(s, record) <= HOTPATH__EVENT_MAX_SIZE ? at : 0);
+		char *record = catalogue + at + hotpath__number_size(s);
+		memset(catalogue + at, 0, (size_t)hotpath__number_size(s));
+		at += hotpath__number_size(s);
+		hotpath__index(s, record, hotpath__sendable(s, record) ? at : 0);
 		at += hotpath__get(record, HOTPATH__RECORD_SIZE, 4);
 	}
 }
@@ -1245,7 +1367,6 @@ static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath_
 	uint64_t slot, size, hash, at = s->catalogue_end;
 	uint32_t *by_identity, *by_name;
 	char *record = hotpath__scratch_v1.record;
-	int sent = 0;
 
 	size = hotpath__record(record, id);
 	hash = hotpath__fnv((uint64_t)id->kind, id->name, id->name_len);
@@ -1265,14 +1386,11 @@ static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath_
 	if (!hotpath__room(s, id, bound, words))
 		return id->overflow < 2 ? hotpath__fold(s, id) : 0;
 
-	if (s->transport == HOTPATH__W_EVENTS) {
-		if (hotpath__event_size(s, record) > HOTPATH__EVENT_MAX_SIZE) {
-			id->description = "";
-			size = hotpath__record(record, id);
-		}
-		sent = hotpath__event_size(s, record) <= HOTPATH__EVENT_MAX_SIZE;
-		at += HOTPATH__NUMBER_SIZE;
+	if (!hotpath__sendable(s, record)) {
+		id->description = "";
+		size = hotpath__record(record, id);
 	}
+	at += hotpath__number_size(s);
 	if (!hotpath__make_room(s, hotpath__reserve_catalogue, at + size))
 		return 0;
 	if (id->kind == HOTPATH__GAUGE && s->transport != HOTPATH__W_EVENTS) {
@@ -1299,9 +1417,9 @@ static inline uint64_t hotpath__series(struct hotpath__state *s, struct hotpath_
 		__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_UNPLACED), 1, __ATOMIC_RELAXED);
 	else
 		__atomic_store_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_CATALOGUE_USED), at + size, __ATOMIC_RELEASE);
-	if (s->transport == HOTPATH__W_EVENTS)
-		hotpath__index(s, record, sent ? at : 0);
-	s->oversized += (uint32_t)(s->transport == HOTPATH__W_EVENTS && !sent);
+	if (hotpath__updates(s))
+		hotpath__index(s, record, hotpath__sendable(s, record) ? at : 0);
+	s->oversized += (uint32_t)!hotpath__sendable(s, record);
 	s->catalogue_end = at + size;
 	return hotpath__slot(s, id->kind, slot);
 }
@@ -1562,8 +1680,10 @@ static inline long hotpath__reserve_used(const struct hotpath__state *s, char *m
 		err = hotpath__reserve(s, m + hotpath__shared_offset(s), 0, 8 * s->next_shared, shared);
 	if (err == 0)
 		err = hotpath__reserve(s, m + hotpath__stripes_offset(s), 0, 8 * s->next_word, shared);
-	if (err == 0 && s->transport == HOTPATH__W_EVENTS)
+	if (err == 0 && hotpath__updates(s))
 		err = hotpath__reserve(s, m + hotpath__index_offset(s), 0, 8 * s->next_word, 0);
+	if (err == 0 && s->transport == HOTPATH__W_URING)
+		err = hotpath__reserve(s, m + hotpath__marks_offset(s), 0, HOTPATH__MARKS_SIZE, 0);
 	return err;
 }
 
@@ -1592,7 +1712,7 @@ static inline long hotpath__fill(struct hotpath__state *s, char *m, const char *
 		*HOTPATH__FIELD(m, hotpath__shared_offset(s) + 8 * i) = UINT64_MAX;
 
 	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPES_USED) = 1;
-	if (!shared && s->transport != HOTPATH__W_EVENTS)
+	if (!shared && !hotpath__updates(s))
 		return 0;
 	hotpath__instance(instance, pid);
 	memcpy(m + HOTPATH__OFF_MAGIC, "HOTPATH\n", 8);
@@ -1838,7 +1958,7 @@ static inline int hotpath__privatise(struct hotpath__state *s)
 	if (m == NULL || hotpath__fill(s, m, copy, 0, hotpath__random()) != 0)
 		return 0;
 	s->base = m;
-	if (copy && s->transport == HOTPATH__W_EVENTS)
+	if (copy && hotpath__updates(s))
 		hotpath__renumber(s);
 	if (copy)
 		hotpath__unmap(copy, size);
@@ -1952,13 +2072,17 @@ static inline void hotpath__watch(struct hotpath__state *s, int registered, int 
 		pthread_setspecific(s->key, s);
 }
 
-/* The thread that registered ends: whoever counts next takes the slow path, and registers anew. */
+/* The thread that registered ends: whoever counts next takes the slow path, and registers anew. Or one ends that may have updates to tell. */
 HOTPATH__COLD void hotpath__orphan_v1(void *unused)
 {
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
 	uint64_t mask;
 
 	(void)unused;
+	if (hotpath__state_v1.transport == HOTPATH__W_URING) {
+		hotpath__flush_v1(HOTPATH__H_BATCH);
+		return;
+	}
 	hotpath__lock(c, &mask);
 	if (c->started) {
 		__atomic_store_n(&c->orphaned, 1, __ATOMIC_RELAXED);
@@ -1967,17 +2091,879 @@ HOTPATH__COLD void hotpath__orphan_v1(void *unused)
 	hotpath__unlock(c, &mask);
 }
 
+/* The words of a series in stripe i. */
+static inline uint64_t *hotpath__words(const struct hotpath__state *s, uint64_t slot, uint64_t i)
+{
+	return HOTPATH__FIELD(s->base, hotpath__stripes_offset(s) + i * s->stripe_size + 8 * slot);
+}
+
+static inline uint64_t hotpath__total(const struct hotpath__state *s, uint64_t slot, uint64_t stripes)
+{
+	uint64_t total = 0, i;
+
+	for (i = 0; i < stripes; i++)
+		total += __atomic_load_n(hotpath__words(s, slot, i), __ATOMIC_SEQ_CST);
+	return total;
+}
+
+/* The same of doubles, whose bits they are. */
+static inline uint64_t hotpath__total_sum(const struct hotpath__state *s, uint64_t slot, uint64_t stripes)
+{
+	double sum = 0, part;
+	uint64_t bits, i;
+
+	for (i = 0; i < stripes; i++) {
+		bits = __atomic_load_n(hotpath__words(s, slot, i), __ATOMIC_SEQ_CST);
+		memcpy(&part, &bits, 8);
+		sum += part;
+	}
+	memcpy(&bits, &sum, 8);
+	return bits;
+}
+
+struct hotpath__part { const void *bytes; uint64_t size; }; /* struct iovec */
+
+/* ---- io_uring (linux/io_uring.h) ---------------------------------------------- */
+
+struct hotpath__sqe {
+	uint8_t opcode, flags; uint16_t ioprio; int32_t fd; uint64_t off, addr; uint32_t len, op_flags; uint64_t user_data, unused[3];
+};
+struct hotpath__cqe { uint64_t user_data; int32_t res; uint32_t flags; };
+struct hotpath__ring_params {
+	uint32_t sq_entries, cq_entries, flags, sq_thread_cpu, sq_thread_idle, features, wq_fd, unused[3];
+	struct { uint32_t head, tail, mask, entries, flags, dropped, array, unused; uint64_t address; } sq;
+	struct { uint32_t head, tail, mask, entries, overflow, cqes, flags, unused; uint64_t address; } cq;
+};
+struct hotpath__msghdr { void *name; uint64_t name_size; const struct hotpath__part *parts; uint64_t n; void *control; uint64_t control_size; int flags; };
+
+enum {
+	HOTPATH__IO_URING_SETUP = 425, HOTPATH__IO_URING_ENTER = 426, HOTPATH__IO_URING_REGISTER = 427, /* on every machine */
+	HOTPATH__SETUP_SQPOLL = 2, HOTPATH__SETUP_CQSIZE = 8, HOTPATH__SETUP_SUBMIT_ALL = 128, HOTPATH__REGISTER_PROBE = 8,
+	HOTPATH__OFF_SQES = 0x10000000, HOTPATH__ENTER_SQ_WAKEUP = 2, HOTPATH__SQ_NEED_WAKEUP = 1, HOTPATH__SQ_CQ_OVERFLOW = 2,
+	HOTPATH__OP_MSG_RING = 40, HOTPATH__CQE_SKIP_SUCCESS = 64, HOTPATH__PROBE_OPS = 64,
+	HOTPATH__SENDING = 64, HOTPATH__SENDING_SQPOLL = 256, /* entries of the sending ring */
+	HOTPATH__SQPOLL_IDLE = 20, /* ms without messages after which the kernel's thread sleeps */
+	HOTPATH__AF_UNIX = 1, HOTPATH__SOCK_STREAM = 1, HOTPATH__SOL_SOCKET = 1, HOTPATH__SO_PEERCRED = 17, HOTPATH__POLLIN = 1, HOTPATH__POLLOUT = 4,
+	HOTPATH__MSG_DONTWAIT = 0x40, HOTPATH__MSG_NOSIGNAL = 0x4000, HOTPATH__PR_SET_PTRACER = 0x59616d61,
+	HOTPATH__CLOCK_MONOTONIC = 1, HOTPATH__CLOCK_MONOTONIC_COARSE = 6,
+	HOTPATH__MILLISECOND = 1000000,
+	HOTPATH__LOOK = 10 * HOTPATH__MILLISECOND,      /* the socket and the descriptors are looked at this often */
+	HOTPATH__PATIENCE = 250 * HOTPATH__MILLISECOND,
+	HOTPATH__PAUSE = HOTPATH__MILLISECOND / 2,
+	HOTPATH__RETRY = 1000 * HOTPATH__MILLISECOND,
+	HOTPATH__SERIES_SIZE = 65536 /* bytes of records in a message, if there are several */
+};
+
+extern int hotpath__clock_gettime(int clock, uint64_t *time) __asm__("clock_gettime"); /* without a system call, and hidden by strict -std=c11 */
+
+static inline uint64_t hotpath__clock(const struct hotpath__uring *u)
+{
+	uint64_t t[2] = {0, 0};
+
+	hotpath__clock_gettime((int)u->clock, t);
+	return t[0] * 1000000000 + t[1];
+}
+
+static inline void hotpath__pause(uint64_t nanoseconds)
+{
+	uint64_t t[2] = {0, nanoseconds};
+
+	hotpath__sys(SYS_nanosleep, hotpath__address(t), 0, 0, 0, 0, 0);
+}
+
+/* The application may have closed a descriptor, and got the number for a file of its own. Rings have inodes of their own since Linux 5.12. */
+static inline int hotpath__still(const struct hotpath__descriptor *d, uint64_t file)
+{
+	struct hotpath__statx st;
+
+	return hotpath__stat((int)file - 1, "", &st) && st.ino == d->inode && hotpath__device(&st) == d->device;
+}
+
+static inline int hotpath__our_lifted(uint64_t file)
+{
+	return hotpath__still(&hotpath__state_v1.uring.lifted, file);
+}
+
+/* Note what a new descriptor is, and move it out of the way. */
+static inline long hotpath__keep(struct hotpath__uring *u, struct hotpath__descriptor *d, long fd)
+{
+	struct hotpath__statx st;
+
+	if (fd < 0)
+		return fd;
+	if (!hotpath__stat((int)fd, "", &st)) {
+		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+		return -ENOSYS;
+	}
+	u->lifted.inode = st.ino;
+	u->lifted.device = hotpath__device(&st);
+	fd = hotpath__lift(fd, hotpath__our_lifted);
+	if (fd < 0)
+		return fd;
+	*d = u->lifted;
+	d->fd = (uint64_t)fd + 1;
+	return 0;
+}
+
+static inline void hotpath__let_go(struct hotpath__descriptor *d)
+{
+	if (d->fd && hotpath__still(d, d->fd))
+		hotpath__sys(SYS_close, d->fd - 1, 0, 0, 0, 0, 0);
+	d->fd = 0;
+}
+
+/* ---- Marks */
+
+/* A bit for each word of the shared area, then of a stripe, that has changed; behind them one for each 64 bits that are not all
+ * zero, and one for each 64 of those. */
+static inline void hotpath__place_marks(struct hotpath__state *s)
+{
+	uint64_t bytes = (s->shared_size + s->stripe_size) / 64, offset = hotpath__marks_offset(s);
+	int level;
+
+	for (level = 0; level < 3; level++) {
+		s->uring.marks[level] = HOTPATH__FIELD(s->base, offset);
+		offset += hotpath__pad(bytes);
+		bytes /= 64;
+	}
+}
+
+/* First the word changes, then its mark is looked at; who takes a mark reads the word afterwards. As these are all sequentially consistent, either
+ * he who takes it reads the change, or he who made the change finds no mark and leaves one. The same holds from level to level. */
+static inline void hotpath__set_mark(const struct hotpath__state *s, uint64_t bit)
+{
+	int level;
+
+	for (level = 0; level < 3; level++, bit /= 64) {
+		uint64_t *marks = s->uring.marks[level] + bit / 64;
+		if ((__atomic_load_n(marks, __ATOMIC_SEQ_CST) >> bit % 64 & 1) == 0)
+			__atomic_fetch_or(marks, UINT64_C(1) << bit % 64, __ATOMIC_SEQ_CST);
+	}
+}
+
+static inline uint64_t hotpath__stripe_bits(const struct hotpath__state *s)
+{
+	return s->shared_size / 8; /* where a stripe's begin */
+}
+
+/* Mark everything that is not what a collector begins with: zero, and unset. */
+static inline void hotpath__mark_all(const struct hotpath__state *s)
+{
+	const char *catalogue = s->base + HOTPATH__AREA;
+	uint64_t used = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_CATALOGUE_USED), __ATOMIC_ACQUIRE);
+	uint64_t stripes = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), __ATOMIC_ACQUIRE);
+	uint64_t at = hotpath__get(catalogue, HOTPATH__RECORD_SIZE, 4), slot, i;
+
+	for (; at < used; at += hotpath__get(catalogue + at, HOTPATH__RECORD_SIZE, 4)) {
+		memcpy(&slot, catalogue + at + HOTPATH__RECORD_SLOT, 8);
+		if (catalogue[at + HOTPATH__RECORD_KIND] == HOTPATH__GAUGE) {
+			hotpath__set_mark(s, slot);
+			continue;
+		}
+		for (i = 0; i < (catalogue[at + HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM ? HOTPATH__HISTOGRAM_WORDS : 1); i++)
+			if (hotpath__total(s, slot + i, stripes) != 0)
+				hotpath__set_mark(s, hotpath__stripe_bits(s) + slot + i);
+	}
+}
+
+/* ---- Rings */
+
+static inline char *hotpath__map_ring(const struct hotpath__descriptor *d, uint64_t size, uint64_t offset)
+{
+	long m = hotpath__sys(SYS_mmap, 0, size, HOTPATH__PROT_RW, HOTPATH__MAP_SHARED, d->fd - 1, offset);
+
+	return hotpath__failed(m) ? NULL : (char *)(uintptr_t)m;
+}
+
+static inline long hotpath__make_ring(struct hotpath__uring *u, struct hotpath__ring *r, uint32_t entries, struct hotpath__ring_params *p)
+{
+	uint64_t end;
+	uint32_t i;
+	long err = hotpath__keep(u, &r->file, hotpath__sys(HOTPATH__IO_URING_SETUP, entries, hotpath__address(p), 0, 0, 0, 0));
+
+	if (err != 0)
+		return err;
+	r->sq_entries = p->sq_entries;
+	r->cq_entries = p->cq_entries;
+	r->queues_size = p->cq.cqes + p->cq_entries * sizeof *r->completions;
+	end = p->sq.array + p->sq_entries * sizeof i;
+	if (r->queues_size < end)
+		r->queues_size = end;
+	r->entries_size = p->sq_entries * sizeof(struct hotpath__sqe);
+	r->queues = hotpath__map_ring(&r->file, r->queues_size, 0);
+	r->entries = hotpath__map_ring(&r->file, r->entries_size, HOTPATH__OFF_SQES);
+	r->mapped = r->queues != NULL && r->entries != NULL;
+	if (!r->mapped) {
+		if (r->queues)
+			hotpath__unmap(r->queues, r->queues_size);
+		return -ENOMEM;
+	}
+	r->sq_head = (uint32_t *)(void *)(r->queues + p->sq.head);
+	r->sq_tail = (uint32_t *)(void *)(r->queues + p->sq.tail);
+	r->sq_flags = (uint32_t *)(void *)(r->queues + p->sq.flags);
+	r->cq_head = (uint32_t *)(void *)(r->queues + p->cq.head);
+	r->cq_tail = (uint32_t *)(void *)(r->queues + p->cq.tail);
+	r->completions = (struct hotpath__cqe *)(void *)(r->queues + p->cq.cqes);
+	for (i = 0; i < p->sq_entries; i++)
+		memcpy(r->queues + p->sq.array + i * sizeof i, &i, sizeof i);
+	return 0;
+}
+
+static inline void hotpath__close_ring(struct hotpath__ring *r)
+{
+	hotpath__let_go(&r->file);
+	if (r->mapped) {
+		hotpath__unmap(r->queues, r->queues_size);
+		hotpath__unmap(r->entries, r->entries_size);
+	}
+	r->mapped = 0;
+}
+
+/* The ring whose completion queue the collector reads, and the one from which messages go there, with what is the same in all of them. */
+static inline long hotpath__make_rings(struct hotpath__uring *u)
+{
+	struct hotpath__ring_params p;
+	struct hotpath__sqe *entries;
+	uint32_t i;
+	long err;
+
+	memset(&p, 0, sizeof p);
+	p.flags = HOTPATH__SETUP_CQSIZE;
+	p.cq_entries = u->entries;
+	err = hotpath__make_ring(u, &u->target, 1, &p);
+	if (err != 0)
+		return err;
+	memset(&p, 0, sizeof p);
+	p.flags = HOTPATH__SETUP_SUBMIT_ALL | (u->sqpoll ? HOTPATH__SETUP_SQPOLL : 0);
+	p.sq_thread_idle = HOTPATH__SQPOLL_IDLE;
+	err = hotpath__make_ring(u, &u->sending, u->sqpoll ? HOTPATH__SENDING_SQPOLL : HOTPATH__SENDING, &p);
+	if (err != 0 && u->sqpoll) { /* it takes a right on old kernels, and a thread */
+		hotpath__close_ring(&u->sending);
+		u->sqpoll = 0;
+		memset(&p, 0, sizeof p);
+		p.flags = HOTPATH__SETUP_SUBMIT_ALL;
+		err = hotpath__make_ring(u, &u->sending, HOTPATH__SENDING, &p);
+	}
+	if (err != 0)
+		return err;
+	entries = (struct hotpath__sqe *)(void *)u->sending.entries;
+	for (i = 0; i < u->sending.sq_entries; i++) {
+		entries[i].opcode = HOTPATH__OP_MSG_RING;
+		entries[i].flags = HOTPATH__CQE_SKIP_SUCCESS;
+		entries[i].fd = (int32_t)u->target.file.fd - 1;
+	}
+	u->queued = 0;
+	return 0;
+}
+
+/* Take what the kernel says of messages that failed, and mark their words again. */
+static inline uint32_t hotpath__reap(struct hotpath__state *s)
+{
+	struct hotpath__uring *u = &s->uring;
+	struct hotpath__ring *r = &u->sending;
+	uint32_t head = *r->cq_head, tail = __atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE), n = tail - head;
+
+	for (; head != tail; head++) {
+		uint64_t bit = r->completions[head & (r->cq_entries - 1)].user_data;
+		if (bit < HOTPATH__COUNTER_BIT)
+			hotpath__set_mark(s, bit);
+		else
+			u->told[bit % HOTPATH__COUNTERS] = UINT64_MAX;
+	}
+	__atomic_store_n(r->cq_head, head, __ATOMIC_RELEASE);
+	if (n)
+		u->looked = 0;
+	return n;
+}
+
+static inline uint32_t hotpath__in_flight(const struct hotpath__ring *r)
+{
+	return *r->sq_tail - __atomic_load_n(r->sq_head, __ATOMIC_ACQUIRE);
+}
+
+/* Hand what is queued to the kernel. What did not come to our queue, because descriptors are not ours any more, is told again. */
+static inline void hotpath__submit(struct hotpath__state *s)
+{
+	struct hotpath__uring *u = &s->uring;
+	struct hotpath__ring *r = &u->sending;
+	struct hotpath__sqe *entries = (struct hotpath__sqe *)(void *)r->entries;
+	uint32_t n = u->queued, tail = *r->sq_tail, before = __atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE), left, i;
+
+	u->queued = 0;
+	if (n == 0)
+		return;
+	if (u->sqpoll) { /* first the tail, then the look at the flags, as the kernel does it the other way round */
+		__atomic_exchange_n(r->sq_tail, tail + n, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(r->sq_flags, __ATOMIC_SEQ_CST) & HOTPATH__SQ_NEED_WAKEUP)
+			hotpath__sys(HOTPATH__IO_URING_ENTER, r->file.fd - 1, 0, 0, HOTPATH__ENTER_SQ_WAKEUP, 0, 0);
+		return;
+	}
+	__atomic_store_n(r->sq_tail, tail + n, __ATOMIC_RELEASE);
+	hotpath__sys(HOTPATH__IO_URING_ENTER, r->file.fd - 1, n, 0, 0, 0, 0);
+	left = hotpath__in_flight(r);
+	if (hotpath__likely(left == 0 && *r->cq_head == __atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE) &&
+		__atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE) - before == n))
+		return;
+	__atomic_store_n(r->sq_tail, tail + n - left, __ATOMIC_RELEASE);
+	hotpath__reap(s);
+	for (i = 0; i < n; i++) {
+		uint64_t bit = entries[(tail + i) & (r->sq_entries - 1)].user_data;
+		if (bit < HOTPATH__COUNTER_BIT)
+			hotpath__set_mark(s, bit);
+		else
+			u->told[bit % HOTPATH__COUNTERS] = UINT64_MAX;
+	}
+	u->looked = 0;
+	u->room = 0;
+}
+
+/* Whether another message can be queued. */
+static inline int hotpath__space(struct hotpath__state *s)
+{
+	struct hotpath__uring *u = &s->uring;
+
+	if (hotpath__likely(u->room && u->queued < u->free))
+		return 1;
+	if (u->room) {
+		hotpath__submit(s);
+		u->free = u->sending.sq_entries - hotpath__in_flight(&u->sending);
+	}
+	return u->room && u->queued < u->free;
+}
+
+static inline void hotpath__queue(struct hotpath__uring *u, uint32_t index, uint64_t value, uint64_t bit)
+{
+	const struct hotpath__ring *r = &u->sending;
+	struct hotpath__sqe *entry = (struct hotpath__sqe *)(void *)r->entries + ((*r->sq_tail + u->queued) & (r->sq_entries - 1));
+
+	entry->off = value;
+	entry->len = index;
+	entry->user_data = bit;
+	u->queued++;
+	u->room--;
+}
+
+/* Queue what the word of this bit has come to. */
+static inline void hotpath__queue_word(struct hotpath__state *s, uint64_t bit)
+{
+	uint64_t stripes = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), __ATOMIC_ACQUIRE), word, at, slot, value;
+	const char *record;
+
+	if (bit < hotpath__stripe_bits(s)) {
+		value = __atomic_load_n(HOTPATH__FIELD(s->base, hotpath__shared_offset(s) + 8 * bit), __ATOMIC_SEQ_CST);
+		if (value != UINT64_MAX)
+			hotpath__queue(&s->uring, (uint32_t)(HOTPATH__SHARED_BIT + bit), value, bit);
+		return;
+	}
+	word = bit - hotpath__stripe_bits(s);
+	at = __atomic_load_n(HOTPATH__FIELD(s->base, hotpath__index_offset(s) + 8 * word), __ATOMIC_ACQUIRE);
+	record = s->base + HOTPATH__AREA + at;
+	memcpy(&slot, record + HOTPATH__RECORD_SLOT, 8);
+	value = at && record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM && slot == word ? hotpath__total_sum(s, word, stripes) :
+		hotpath__total(s, word, stripes);
+	hotpath__queue(&s->uring, (uint32_t)word, value, bit);
+}
+
+/* Take the marks that the word at i has at this level and below, and queue what they are for. Returns whether some had to stay. */
+HOTPATH__WARM int hotpath__take_v1(int level, uint64_t i)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	uint64_t *marks = s->uring.marks[level] + i, bits, stay = 0;
+
+	if (__atomic_load_n(marks, __ATOMIC_RELAXED) == 0)
+		return 0;
+	for (bits = __atomic_exchange_n(marks, 0, __ATOMIC_SEQ_CST); bits; bits &= bits - 1) {
+		uint64_t bit = 64 * i + (uint64_t)__builtin_ctzll(bits);
+		if (!hotpath__space(s)) {
+			stay |= bits;
+			break;
+		}
+		if (level == 0)
+			hotpath__queue_word(s, bit);
+		else if (hotpath__take_v1(level - 1, bit))
+			stay |= UINT64_C(1) << bit % 64;
+	}
+	if (stay)
+		__atomic_fetch_or(marks, stay, __ATOMIC_SEQ_CST);
+	return stay != 0;
+}
+
+/* ---- The socket */
+
+static inline void hotpath__hang_up(struct hotpath__uring *u, enum hotpath__where where, long err)
+{
+	hotpath__let_go(&u->socket);
+	hotpath__close_ring(&u->sending);
+	hotpath__close_ring(&u->target);
+	__atomic_store_n(&u->error, (uint32_t)-err, __ATOMIC_RELAXED);
+	__atomic_store_n(&u->where, where, __ATOMIC_RELEASE);
+	__atomic_store_n(&u->phase, HOTPATH__P_CLOSED, __ATOMIC_RELEASE);
+}
+
+/* A collector of this user's that is not root's may only take our ring if yama (kernel.yama.ptrace_scope=1) hears that it may. */
+static inline void hotpath__admit(long fd)
+{
+	uint32_t peer[3] = {0, 0, 0} /* struct ucred: pid, uid, gid */, size = sizeof peer;
+
+	if (hotpath__sys(SYS_getsockopt, fd, HOTPATH__SOL_SOCKET, HOTPATH__SO_PEERCRED, hotpath__address(peer), hotpath__address(&size), 0) == 0 &&
+		peer[1] != 0 && peer[1] == (uint32_t)hotpath__sys(SYS_geteuid, 0, 0, 0, 0, 0, 0))
+		hotpath__sys(SYS_prctl, HOTPATH__PR_SET_PTRACER, peer[0], 0, 0, 0, 0);
+}
+
+static inline void hotpath__connect(struct hotpath__state *s)
+{
+	struct hotpath__uring *u = &s->uring;
+	long err;
+
+	if (u->address_size == 0) {
+		hotpath__hang_up(u, HOTPATH__W_SOCKET_NAME, 0);
+		return;
+	}
+	if (s->pid != (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0)) /* a child of vfork, whose socket would not be ours */
+		return;
+	err = hotpath__keep(u, &u->socket, hotpath__sys(SYS_socket, HOTPATH__AF_UNIX,
+		HOTPATH__SOCK_STREAM | (long)HOTPATH__O_NONBLOCK | HOTPATH__O_CLOEXEC, 0, 0, 0, 0));
+	if (err != 0) {
+		hotpath__hang_up(u, HOTPATH__W_SOCKET, err);
+		return;
+	}
+	err = hotpath__sys(SYS_connect, u->socket.fd - 1, hotpath__address(u->address), u->address_size, 0, 0, 0);
+	if (err != 0) {
+		hotpath__hang_up(u, HOTPATH__W_CONNECT, err);
+		return;
+	}
+	hotpath__admit((long)u->socket.fd - 1);
+	u->received = 0;
+	u->patience = HOTPATH__PATIENCE;
+	__atomic_store_n(&u->where, HOTPATH__W_SILENT, __ATOMIC_RELEASE);
+	__atomic_store_n(&u->phase, HOTPATH__P_GREETING, __ATOMIC_RELEASE);
+}
+
+/* Say hello, in answer to a greeting. */
+static inline void hotpath__introduce(const struct hotpath__state *s, struct hotpath__uring *u)
+{
+	const char *resource = s->base + HOTPATH__AREA;
+	struct hotpath__hello *h = &u->head;
+
+	memset(h, 0, sizeof *h);
+	h->start_time = *HOTPATH__FIELD(s->base, HOTPATH__OFF_START_TIME);
+	h->pid = *HOTPATH__FIELD(s->base, HOTPATH__OFF_PID);
+	memcpy(h->instance, s->base + HOTPATH__OFF_INSTANCE, sizeof h->instance);
+	h->segment_id = *HOTPATH__FIELD(s->base, HOTPATH__OFF_SEGMENT_ID);
+	h->catalogue_size = s->catalogue_size;
+	h->shared_size = s->shared_size;
+	h->stripe_size = s->stripe_size;
+	h->ring = (uint32_t)u->target.file.fd - 1;
+	u->from = 0;
+	u->to = hotpath__get(resource, HOTPATH__RECORD_SIZE, 4);
+	u->head_size = sizeof *h;
+	u->sent = 0;
+	h->message.size = (uint32_t)(u->head_size + u->to);
+	h->message.type = HOTPATH__TYPE_HELLO;
+	h->message.version = HOTPATH__MESSAGE_VERSION;
+	__atomic_store_n(&u->phase, HOTPATH__P_HELLO, __ATOMIC_RELEASE);
+}
+
+/* Send as much as the socket takes of what the collector does not know yet of the catalogue. Returns 1 if that is not all. */
+static inline long hotpath__declare(const struct hotpath__state *s, struct hotpath__uring *u)
+{
+	const char *catalogue = s->base + HOTPATH__AREA;
+	uint64_t used = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_CATALOGUE_USED), __ATOMIC_ACQUIRE), body, next;
+
+	for (;;) {
+		body = u->to - u->from;
+		while (u->sent < u->head_size + body) {
+			uint64_t head = u->sent < u->head_size ? u->head_size - u->sent : 0, skip = head ? 0 : u->sent - u->head_size;
+			struct hotpath__part parts[2] = {{(char *)&u->head + u->head_size - head, head}, {catalogue + u->from + skip, body - skip}};
+			struct hotpath__msghdr message = {NULL, 0, parts, 2, NULL, 0, 0};
+			long n = hotpath__sys(SYS_sendmsg, u->socket.fd - 1, hotpath__address(&message), HOTPATH__MSG_DONTWAIT | HOTPATH__MSG_NOSIGNAL, 0, 0, 0);
+			if (n < 0)
+				return n == -EAGAIN ? 1 : n;
+			u->sent += (uint64_t)n;
+		}
+		if (u->to >= used)
+			return 0;
+		u->from = u->to;
+		do {
+			u->to += hotpath__get(catalogue + u->to, HOTPATH__RECORD_SIZE, 4);
+			next = u->to < used ? u->to + hotpath__get(catalogue + u->to, HOTPATH__RECORD_SIZE, 4) : UINT64_MAX;
+		} while (next <= u->from + HOTPATH__SERIES_SIZE);
+		u->head_size = HOTPATH__MESSAGE_HEADER_SIZE;
+		u->sent = 0;
+		u->head.message.size = (uint32_t)(u->head_size + u->to - u->from);
+		u->head.message.type = HOTPATH__TYPE_SERIES;
+	}
+}
+
+/* What the collector says: a message whose type is right at this time. */
+static inline void hotpath__hear(struct hotpath__state *s, const struct hotpath__message *m)
+{
+	struct hotpath__uring *u = &s->uring;
+	long err;
+
+	if (m->type == HOTPATH__TYPE_REFUSED) {
+		uint64_t size = m->size - HOTPATH__MESSAGE_HEADER_SIZE;
+		memcpy(u->sentence, u->in + HOTPATH__MESSAGE_HEADER_SIZE, (size_t)size);
+		u->sentence[size] = 0;
+		hotpath__hang_up(u, HOTPATH__W_REFUSED, 0);
+	} else if (m->type == HOTPATH__TYPE_GREETING && m->size == HOTPATH__GREETING_SIZE && u->phase == HOTPATH__P_GREETING) {
+		memcpy(&u->entries, u->in + HOTPATH__MESSAGE_HEADER_SIZE, sizeof u->entries);
+		if (u->entries == 0 || u->entries > HOTPATH__MAX_ENTRIES || (u->entries & (u->entries - 1)) != 0)
+			hotpath__hang_up(u, HOTPATH__W_GARBAGE, 0);
+		else if ((err = hotpath__make_rings(u)) != 0)
+			hotpath__hang_up(u, HOTPATH__W_RING, err);
+		else
+			hotpath__introduce(s, u);
+	} else if (m->type == HOTPATH__TYPE_READY && m->size == HOTPATH__MESSAGE_HEADER_SIZE && u->phase == HOTPATH__P_HELLO) {
+		memset(u->told, 0, sizeof u->told);
+		u->complete = 0;
+		u->patience = HOTPATH__PATIENCE;
+		hotpath__mark_all(s);
+		__atomic_store_n(&u->phase, HOTPATH__P_READY, __ATOMIC_RELEASE);
+	} else {
+		hotpath__hang_up(u, HOTPATH__W_GARBAGE, 0);
+	}
+}
+
+/* Take what has come, byte by byte or at once. */
+static inline void hotpath__listen(struct hotpath__state *s)
+{
+	struct hotpath__uring *u = &s->uring;
+	struct hotpath__message m;
+	uint64_t want;
+	long n;
+
+	while (u->phase != HOTPATH__P_CLOSED) {
+		want = HOTPATH__MESSAGE_HEADER_SIZE;
+		if (u->received >= want) {
+			memcpy(&m, u->in, sizeof m);
+			if (m.version != HOTPATH__MESSAGE_VERSION || m.size < want || m.size > want + HOTPATH__MAX_SENTENCE) {
+				hotpath__hang_up(u, HOTPATH__W_GARBAGE, 0);
+				return;
+			}
+			want = m.size;
+			if (u->received == want) {
+				u->received = 0;
+				hotpath__hear(s, &m);
+				continue;
+			}
+		}
+		n = hotpath__sys(SYS_recvfrom, u->socket.fd - 1, hotpath__address(u->in + u->received), want - u->received, HOTPATH__MSG_DONTWAIT, 0, 0);
+		if (n == -EAGAIN)
+			return;
+		if (n <= 0) {
+			hotpath__hang_up(u, HOTPATH__W_HUNG_UP, n);
+			return;
+		}
+		u->received += (uint64_t)n;
+	}
+}
+
+/* See to it that a collector listens, as far as that goes without waiting; or, where one is there and may be waited for, until it does. */
+static inline void hotpath__converse(struct hotpath__state *s, int how, uint64_t now)
+{
+	struct hotpath__uring *u = &s->uring;
+	int wait = how >= HOTPATH__H_NOW || (how == HOTPATH__H_NEW && !u->introduced), insist = how == HOTPATH__H_EXIT;
+	uint64_t mask, all = ~UINT64_C(0), before;
+	long more;
+
+	if (how == HOTPATH__H_NEW)
+		u->introduced = 1;
+	if (u->phase == HOTPATH__P_CLOSED ? (int64_t)(now - u->next) < 0 && how != HOTPATH__H_EXIT : !wait && now - u->looked < HOTPATH__LOOK)
+		return;
+	u->looked = now;
+	hotpath__sys(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, hotpath__address(&all), hotpath__address(&mask), 8, 0, 0); /* handlers may fork */
+	if (u->phase != HOTPATH__P_CLOSED && !(hotpath__still(&u->socket, u->socket.fd) && (u->phase == HOTPATH__P_GREETING ||
+		(hotpath__still(&u->target.file, u->target.file.fd) && hotpath__still(&u->sending.file, u->sending.file.fd)))))
+		hotpath__hang_up(u, HOTPATH__W_LOST, 0);
+	if (how == HOTPATH__H_EXIT)
+		u->patience = HOTPATH__PATIENCE;
+	for (;;) {
+		struct { int32_t fd; int16_t events, got; } poll = {0, HOTPATH__POLLIN, 0};
+		uint64_t timeout[2] = {0, 0};
+		if (u->phase == HOTPATH__P_CLOSED && (insist || (int64_t)(now - u->next) >= 0)) {
+			insist = 0;
+			u->next = now + HOTPATH__RETRY;
+			hotpath__connect(s);
+		}
+		if (u->phase == HOTPATH__P_CLOSED)
+			break;
+		hotpath__listen(s);
+		more = u->phase >= HOTPATH__P_HELLO ? hotpath__declare(s, u) : 0;
+		if (more < 0) {
+			hotpath__listen(s); /* it may have said why */
+			if (u->phase != HOTPATH__P_CLOSED)
+				hotpath__hang_up(u, HOTPATH__W_HUNG_UP, 0);
+		}
+		if (u->phase == HOTPATH__P_CLOSED)
+			continue;
+		if ((u->phase == HOTPATH__P_READY && !more) || !wait || u->patience == 0)
+			break;
+		if (more)
+			poll.events |= HOTPATH__POLLOUT;
+		poll.fd = (int32_t)u->socket.fd - 1;
+		before = hotpath__clock(u);
+		timeout[1] = u->patience;
+		if (hotpath__sys(SYS_ppoll, hotpath__address(&poll), 1, hotpath__address(timeout), 0, 8, 0) <= 0) {
+			u->patience = 0;
+		} else {
+			before = hotpath__clock(u) - before;
+			u->patience -= before < u->patience ? before : u->patience;
+		}
+	}
+	hotpath__sys(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, hotpath__address(&mask), 0, 8, 0, 0);
+}
+
+/* ---- Telling */
+
+/* Post what has changed, as much as the collector's queue has room for. */
+static inline void hotpath__post(struct hotpath__state *s)
+{
+	static const int counters[HOTPATH__COUNTERS] = {HOTPATH__OFF_REFUSED, HOTPATH__OFF_FOLDED, HOTPATH__OFF_UNPLACED, HOTPATH__OFF_REJECTED};
+	struct hotpath__uring *u = &s->uring;
+	uint32_t used, head, in_flight;
+	uint64_t i, top = (s->shared_size + s->stripe_size) / 8 / (64 * 64 * 64);
+	int stay = 0;
+
+	if (__atomic_load_n(u->target.sq_flags, __ATOMIC_RELAXED) & HOTPATH__SQ_CQ_OVERFLOW) { /* others posted, or it wrote a false head */
+		hotpath__hang_up(u, HOTPATH__W_OVERFLOW, 0);
+		return;
+	}
+	hotpath__reap(s);
+	head = __atomic_load_n(u->target.cq_head, __ATOMIC_ACQUIRE);
+	if (head != u->seen) { /* it reads: it may be waited for again */
+		u->seen = head;
+		u->patience = HOTPATH__PATIENCE;
+	}
+	in_flight = hotpath__in_flight(&u->sending);
+	u->free = u->sending.sq_entries - in_flight;
+	used = __atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE) - head + in_flight;
+	u->room = used < u->target.cq_entries ? u->target.cq_entries - used : 0;
+	for (i = 0; i < HOTPATH__COUNTERS; i++) {
+		uint64_t value = __atomic_load_n(HOTPATH__FIELD(s->base, counters[i]), __ATOMIC_RELAXED);
+		if (value == u->told[i])
+			continue;
+		if (!hotpath__space(s)) {
+			stay = 1;
+			break;
+		}
+		u->told[i] = value;
+		hotpath__queue(u, (uint32_t)(HOTPATH__COUNTER_BIT + i), value, HOTPATH__COUNTER_BIT + i);
+	}
+	for (i = 0; i <= top; i++)
+		stay |= hotpath__take_v1(2, i);
+	hotpath__submit(s);
+	if (!u->complete && !stay && u->looked) { /* everything that was marked for this connection is told */
+		stay = !hotpath__space(s);
+		if (!stay) {
+			hotpath__queue(u, HOTPATH__COMPLETE, 0, HOTPATH__COMPLETE);
+			hotpath__submit(s);
+			u->complete = u->looked != 0;
+		}
+	}
+	__atomic_store_n(&u->behind, (uint32_t)(stay && u->looked), __ATOMIC_RELAXED); /* for room; after a failure, the next batch is soon enough */
+}
+
+/* The batch begins anew. */
+static inline void hotpath__clear_pending(const struct hotpath__state *s)
+{
+	uint64_t used = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), __ATOMIC_ACQUIRE), i;
+
+	for (i = 0; i < used; i++)
+		if (__atomic_load_n(hotpath__words(s, 0, i), __ATOMIC_RELAXED))
+			__atomic_store_n(hotpath__words(s, 0, i), 0, __ATOMIC_RELAXED);
+}
+
+static inline void hotpath__tell(struct hotpath__state *s, int how)
+{
+	struct hotpath__uring *u = &s->uring;
+	uint64_t now = hotpath__clock(u), waited;
+
+	if (u->phase != HOTPATH__P_READY || how >= HOTPATH__H_NOW || now - u->looked >= HOTPATH__LOOK)
+		hotpath__converse(s, how, now);
+	else if (hotpath__declare(s, u) < 0)
+		u->looked = 0;
+	if (how == HOTPATH__H_NEW && (u->phase != HOTPATH__P_READY || u->complete))
+		return;
+	__atomic_store_n(&u->flushed, now, __ATOMIC_RELAXED);
+	hotpath__clear_pending(s);
+	__atomic_store_n(&u->busy, 1, __ATOMIC_RELAXED); /* before the phase is looked at: a handler may fork in between */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (u->phase == HOTPATH__P_READY)
+		hotpath__post(s);
+	for (waited = 0; how >= HOTPATH__H_NOW && u->phase == HOTPATH__P_READY && waited < HOTPATH__PATIENCE && u->patience &&
+		(u->behind || (u->sqpoll && hotpath__in_flight(&u->sending))); waited += HOTPATH__PAUSE) {
+		u->patience = u->patience > HOTPATH__PAUSE ? u->patience - HOTPATH__PAUSE : 0;
+		hotpath__pause(HOTPATH__PAUSE);
+		hotpath__post(s);
+	}
+	__atomic_store_n(&u->busy, 0, __ATOMIC_RELAXED);
+}
+
+/* Whoever finds somebody telling leaves it to him to look again, unless it has to be told when this returns. */
+static inline int hotpath__begin_telling(struct hotpath__ctl *c, int patient)
+{
+	uint32_t old = 0, tries = 0;
+
+	while (!__atomic_compare_exchange_n(&c->telling, &old, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		if (old == 2 || __atomic_compare_exchange_n(&c->telling, &old, 2, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+			if (!patient || ++tries > 5000)
+				return 0;
+			hotpath__pause(HOTPATH__PATIENCE / 2500);
+		}
+		old = 0;
+	}
+	return 1;
+}
+
+static inline int hotpath__end_telling(struct hotpath__ctl *c)
+{
+	uint32_t old = 1;
+
+	if (__atomic_compare_exchange_n(&c->telling, &old, 0, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		return 1;
+	/* It is zero in a child that a signal handler made meanwhile. */
+	return old == 0 || !__atomic_compare_exchange_n(&c->telling, &old, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+HOTPATH__WARM void hotpath__flush_v1(int how)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+
+	if (!__atomic_load_n(&c->started, __ATOMIC_ACQUIRE) || s->transport != HOTPATH__W_URING || !hotpath__begin_telling(c, how >= HOTPATH__H_NOW))
+		return;
+	do {
+		if (s->where == HOTPATH__W_URING)
+			hotpath__tell(s, how);
+		how = HOTPATH__H_BATCH;
+	} while (!hotpath__end_telling(c));
+}
+
+/* After a change: leave a mark, and tell it if it is time. */
+HOTPATH__WARM void hotpath__mark_v1(const uint64_t *word)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__uring *u = &s->uring;
+	uint64_t offset = hotpath__address(word) - hotpath__address(s->base), within, *pending;
+
+	if (offset < hotpath__stripes_offset(s)) {
+		hotpath__set_mark(s, (offset - hotpath__shared_offset(s)) / 8);
+		pending = hotpath__words(s, 0, 0);
+	} else {
+		within = (offset - hotpath__stripes_offset(s)) & (s->stripe_size - 1); /* a power of two */
+		hotpath__set_mark(s, hotpath__stripe_bits(s) + within / 8);
+		if (__atomic_load_n(HOTPATH__FIELD(s->base, hotpath__index_offset(s) + within), __ATOMIC_RELAXED) == 0)
+			return; /* the rest of the update is to come */
+		pending = HOTPATH__FIELD(s->base, offset - within);
+	}
+	/* Keys beyond the first 32 may have to be allocated. */
+	if (s->watching && s->key < 32 && pthread_getspecific(s->key) == NULL)
+		pthread_setspecific(s->key, s);
+	if (__atomic_add_fetch(pending, 1, __ATOMIC_RELAXED) >= u->batch || __atomic_load_n(&u->behind, __ATOMIC_RELAXED) ||
+		(int64_t)(hotpath__clock(u) - __atomic_load_n(&u->flushed, __ATOMIC_RELAXED)) >= (int64_t)u->delay)
+		hotpath__flush_v1(HOTPATH__H_BATCH);
+}
+
+/* ---- Its life */
+
+/* Whether rings can be made and messages sent between them. Where descriptors or memory are short, that may change. */
+static inline int hotpath__probe(struct hotpath__state *s)
+{
+	static struct { uint8_t last, n; uint16_t unused[7]; struct { uint8_t op, unused; uint16_t flags; uint32_t more; } ops[HOTPATH__PROBE_OPS]; } probe;
+	struct hotpath__ring_params p;
+	long fd, err;
+
+	memset(&p, 0, sizeof p);
+	fd = hotpath__sys(HOTPATH__IO_URING_SETUP, 1, hotpath__address(&p), 0, 0, 0, 0);
+	if (fd < 0) {
+		s->no_uring_error = (uint32_t)-fd;
+		s->no_uring = fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? HOTPATH__W_NOWHERE : HOTPATH__W_NO_RING;
+		return s->no_uring == HOTPATH__W_NOWHERE;
+	}
+	memset(&probe, 0, sizeof probe);
+	err = hotpath__sys(HOTPATH__IO_URING_REGISTER, fd, HOTPATH__REGISTER_PROBE, hotpath__address(&probe), HOTPATH__PROBE_OPS, 0, 0);
+	hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (err == 0 && (probe.ops[HOTPATH__OP_MSG_RING].flags & 1 /* IO_URING_OP_SUPPORTED */))
+		return 1;
+	s->no_uring = HOTPATH__W_NO_MESSAGES;
+	return 0;
+}
+
+static inline uint64_t hotpath__setting(const char *name, uint64_t least, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+	char *end = NULL;
+	uint64_t n = text && *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+
+	return end == NULL || *end || n < least || n > UINT32_MAX ? otherwise : n;
+}
+
+static inline int hotpath__configure_uring(struct hotpath__state *s)
+{
+	struct hotpath__uring *u = &s->uring;
+	const char *name = getenv("HOTPATH_SOCKET"), *sqpoll = getenv("HOTPATH_URING_SQPOLL");
+	uint16_t family = HOTPATH__AF_UNIX;
+	int saved = errno;
+
+	if (name == NULL || *name == 0 || getauxval(AT_SECURE))
+		name = HOTPATH__SOCKET;
+	snprintf(u->name, sizeof u->name, "%s", name);
+	memcpy(u->address, &family, sizeof family);
+	memcpy(u->address + sizeof family, u->name, sizeof u->name);
+	if (strlen(name) < sizeof u->name)
+		u->address_size = sizeof family + strlen(name) + (*name != '@');
+	if (*name == '@') /* an abstract one begins with a zero, and does not end with one */
+		u->address[sizeof family] = 0;
+	u->batch = hotpath__setting("HOTPATH_URING_BATCH", 1, HOTPATH__DEFAULT_BATCH);
+	u->delay = hotpath__setting("HOTPATH_URING_DELAY", 0, HOTPATH__DEFAULT_DELAY) * 1000;
+	u->sqpoll = (uint32_t)(sqpoll && strcmp(sqpoll, "1") == 0);
+	u->clock = u->delay < HOTPATH__LOOK ? HOTPATH__CLOCK_MONOTONIC : HOTPATH__CLOCK_MONOTONIC_COARSE;
+	u->where = HOTPATH__W_SILENT;
+	errno = saved;
+	return hotpath__probe(s);
+}
+
+/* In a child: drop what is its parent's, and change nothing in it. */
+static inline void hotpath__leave(struct hotpath__state *s)
+{
+	struct hotpath__uring *u = &s->uring;
+	struct hotpath__ring *rings[2] = {&u->target, &u->sending};
+	int i;
+
+	if (s->transport != HOTPATH__W_URING)
+		return;
+	hotpath__let_go(&u->socket);
+	for (i = 0; i < 2; i++) {
+		struct hotpath__ring *r = rings[i];
+		hotpath__let_go(&r->file);
+		if (r->mapped && u->busy) { /* a signal handler may have forked, and return to where somebody is posting */
+			const long flags = HOTPATH__MAP_PRIVATE_ANONYMOUS | (long)HOTPATH__MAP_FIXED;
+			hotpath__sys(SYS_mmap, hotpath__address(r->queues), r->queues_size, HOTPATH__PROT_RW, flags, -1, 0);
+			hotpath__sys(SYS_mmap, hotpath__address(r->entries), r->entries_size, HOTPATH__PROT_RW, flags, -1, 0);
+		} else if (r->mapped) {
+			hotpath__unmap(r->queues, r->queues_size);
+			hotpath__unmap(r->entries, r->entries_size);
+		}
+		r->mapped = 0;
+	}
+	u->next = u->looked = 0;
+	u->behind = u->busy = 0;
+	u->phase = HOTPATH__P_CLOSED;
+	u->where = HOTPATH__W_SILENT;
+}
+
 #if defined(__PIC__) && !defined(__PIE__)
 extern int hotpath__dladdr(const void *, const char **) __asm__("dladdr") __attribute__((weak));
 extern void *hotpath__dlopen(const char *, int) __asm__("dlopen") __attribute__((weak));
 
 /* The kernel forgets a bit at the word of the threads for which it noted it only, and dlclose may come from another: it would go
- * on writing where the library was. So a library that sends updates stays. Not with the lock held, since the loader has one. */
+ * on writing where the library was; and a thread may be about to end. So a library that sends updates stays. Not with the lock held, since the loader has one. */
 static inline void hotpath__pin(struct hotpath__state *s)
 {
 	const char *transport = getenv("HOTPATH_TRANSPORT"), *file[4]; /* Dl_info, the path first */
 
-	if (transport && strcmp(transport, "user_events") == 0 && &hotpath__dladdr && &hotpath__dlopen && hotpath__dladdr(&hotpath__state_v1, file))
+	if (transport && (strcmp(transport, "user_events") == 0 || strcmp(transport, "io_uring") == 0) && &hotpath__dladdr && &hotpath__dlopen && hotpath__dladdr(&hotpath__state_v1, file))
 		s->pinned = hotpath__dlopen(file[0], 0x1006 /* RTLD_NODELETE | RTLD_NOLOAD | RTLD_NOW */) != NULL;
 }
 #endif
@@ -1999,9 +2985,12 @@ static inline void hotpath__configure(struct hotpath__state *s)
 		s->path[--n] = 0;
 	while (transport && i < 6 && strcmp(transport, transports[i]) != 0)
 		i++;
-	s->transport = i < 2 ? HOTPATH__W_SHM : i == 2 ? HOTPATH__W_OFF : i == 3 ? HOTPATH__W_EVENTS : i == 4 ? HOTPATH__W_MEMFD : HOTPATH__W_TRANSPORT;
+	s->transport = i < 2 ? HOTPATH__W_SHM : i == 2 ? HOTPATH__W_OFF : i == 3 ? HOTPATH__W_EVENTS : i == 4 ? HOTPATH__W_MEMFD : i == 5 ? HOTPATH__W_URING :
+		HOTPATH__W_TRANSPORT;
+	if (s->transport == HOTPATH__W_URING && !hotpath__configure_uring(s))
+		s->transport = HOTPATH__W_SHM;
 	if (i == 6) {
-		n = snprintf(line, sizeof line, "hotpath: HOTPATH_TRANSPORT=%.40s is unknown (known: shm, bpf, user_events, off); counting in private memory\n", transport);
+		n = snprintf(line, sizeof line, "hotpath: HOTPATH_TRANSPORT=%.40s is unknown (known: shm, bpf, user_events, io_uring, off); counting in private memory\n", transport);
 		hotpath__sys(SYS_write, 2, hotpath__address(line), n, 0, 0, 0);
 	}
 }
@@ -2019,7 +3008,7 @@ static inline int hotpath__prepare(struct hotpath__state *s)
 	hotpath__geometry(s, hotpath__sys(SYS_madvise, hotpath__address(&hotpath__ctl_v1), s->page, HOTPATH__MADV_POPULATE_WRITE, 0, 0, 0) == -EINVAL);
 	s->next_word = 8; /* word 0 is no series', and histograms are aligned */
 	s->next_shared = 1;
-	s->watching = s->transport == HOTPATH__W_EVENTS && pthread_key_create(&s->key, hotpath__orphan_v1) == 0;
+	s->watching = hotpath__updates(s) && pthread_key_create(&s->key, hotpath__orphan_v1) == 0;
 	s->names = (uint32_t *)(void *)tables;
 	__atomic_store_n(&s->records, s->names + HOTPATH__TABLE, __ATOMIC_RELEASE);
 	return 1;
@@ -2038,8 +3027,9 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 	}
 	s->pid = (uint64_t)hotpath__sys(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	s->where = s->transport;
+	hotpath__leave(s);
 	published = hotpath__publish(s);
-	if (!published && (s->base == NULL || s->placed || s->transport == HOTPATH__W_EVENTS) && !hotpath__privatise(s)) {
+	if (!published && (s->base == NULL || s->placed || hotpath__updates(s)) && !hotpath__privatise(s)) {
 		s->where = HOTPATH__W_NOMEM;
 		return 0;
 	}
@@ -2051,6 +3041,11 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 	if (s->transport == HOTPATH__W_EVENTS) {
 		__atomic_store_n(&c->segment, *HOTPATH__FIELD(s->base, HOTPATH__OFF_SEGMENT_ID), __ATOMIC_RELAXED);
 		hotpath__register(s, c);
+	}
+	if (s->transport == HOTPATH__W_URING) {
+		hotpath__place_marks(s);
+		__atomic_store_n(&s->uring.flushed, hotpath__clock(&s->uring), __ATOMIC_RELAXED);
+		__atomic_fetch_or(&c->ready, INT64_MIN, __ATOMIC_RELAXED);
 	}
 	hotpath__open_stripes(s, c);
 	__atomic_store_n(&c->started, 1, __ATOMIC_RELEASE);
@@ -2070,7 +3065,18 @@ HOTPATH__COLD void hotpath__forked_v1(void)
 	if (s->placed)
 		hotpath__privatise(s);
 	hotpath__close_memfd(s);
+	hotpath__leave(s);
 	s->where = HOTPATH__W_NOWHERE;
+}
+
+/* At exit, once for each file that includes this: tell what is not told yet. */
+HOTPATH__COLD __attribute__((destructor)) void hotpath__exit_v1(void)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+
+	if (s->transport == HOTPATH__W_URING)
+		hotpath__flush_v1(s->uring.exiting ? HOTPATH__H_BATCH : HOTPATH__H_EXIT);
+	s->uring.exiting = 1;
 }
 
 #if defined(__PIC__) && !defined(__PIE__)
@@ -2080,6 +3086,13 @@ HOTPATH__COLD __attribute__((destructor)) void hotpath__unload_v1(void)
 	struct hotpath__state *s = &hotpath__state_v1;
 
 	if (s->base) {
+		hotpath__exit_v1();
+		if (s->transport == HOTPATH__W_URING && !s->pinned) {
+			if (s->watching)
+				pthread_key_delete(s->key);
+			if (hotpath__begin_telling(&hotpath__ctl_v1.ctl, 1))
+				hotpath__hang_up(&s->uring, HOTPATH__W_HUNG_UP, 0);
+		}
 		if (s->transport == HOTPATH__W_EVENTS && !s->pinned) { /* the loader has no names: this is no library, or an old libc */
 			if (s->watching)
 				pthread_key_delete(s->key);
@@ -2176,6 +3189,8 @@ HOTPATH__COLD uint64_t hotpath__new_v1(int kind, const char *name, const char *u
 	registered = hotpath__registered(s);
 	hotpath__unlock(c, &mask);
 	hotpath__watch(s, registered, 0);
+	if (s->transport == HOTPATH__W_URING)
+		hotpath__flush_v1(HOTPATH__H_NEW);
 	errno = saved;
 	return slot;
 }
@@ -2255,8 +3270,6 @@ static inline uint64_t hotpath__file(struct hotpath__state *s, struct hotpath__c
 	return file;
 }
 
-struct hotpath__part { const void *bytes; uint64_t size; }; /* struct iovec */
-
 /* Nothing is told of what the kernel refuses: EBADF says that nobody listens any more, and the next update carries it all. But it is
  * written again where the application has closed the descriptor since it was looked at. pwritev differs from writev in this: pipes and
  * sockets, which may have got the number, refuse it. */
@@ -2285,34 +3298,14 @@ static inline void hotpath__write(struct hotpath__state *s, struct hotpath__ctl 
 	}
 }
 
-/* The words of a series in stripe i. */
-static inline uint64_t *hotpath__words(const struct hotpath__state *s, uint64_t slot, uint64_t i)
-{
-	return HOTPATH__FIELD(s->base, hotpath__stripes_offset(s) + i * s->stripe_size + 8 * slot);
-}
-
-static inline uint64_t hotpath__total(const struct hotpath__state *s, uint64_t slot, uint64_t stripes)
-{
-	uint64_t total = 0, i;
-
-	for (i = 0; i < stripes; i++)
-		total += __atomic_load_n(hotpath__words(s, slot, i), __ATOMIC_RELAXED);
-	return total;
-}
-
 /* One event after the other, with all buckets from the lowest to the highest that was ever used. */
 static inline void hotpath__send_histogram(struct hotpath__state *s, struct hotpath__ctl *c, struct hotpath__event *event, const char *record,
 	uint64_t slot, uint64_t stripes)
 {
-	uint64_t buckets[HOTPATH__EVENT_MAX_BUCKETS], *words, bits, low = HOTPATH__HISTOGRAM_BUCKETS, high = 0, i, k, n;
-	double sum = 0, part;
+	uint64_t buckets[HOTPATH__EVENT_MAX_BUCKETS], *words, low = HOTPATH__HISTOGRAM_BUCKETS, high = 0, i, k, n;
 
 	for (i = 0; i < stripes; i++) {
-		words = hotpath__words(s, slot, i);
-		bits = __atomic_load_n(words + HOTPATH__HISTOGRAM_SUM, __ATOMIC_RELAXED);
-		memcpy(&part, &bits, 8);
-		sum += part;
-		words += HOTPATH__HISTOGRAM_FIRST_BUCKET;
+		words = hotpath__words(s, slot + HOTPATH__HISTOGRAM_FIRST_BUCKET, i);
 		for (k = 0; k < low && __atomic_load_n(words + k, __ATOMIC_RELAXED) == 0; k++)
 			;
 		low = k;
@@ -2320,7 +3313,7 @@ static inline void hotpath__send_histogram(struct hotpath__state *s, struct hotp
 			;
 		high = k;
 	}
-	memcpy(&event->value, &sum, 8);
+	event->value = hotpath__total_sum(s, slot + HOTPATH__HISTOGRAM_SUM, stripes);
 	event->zero = hotpath__total(s, slot + HOTPATH__HISTOGRAM_ZERO, stripes);
 	do {
 		n = high <= low ? 0 : high - low < HOTPATH__EVENT_MAX_BUCKETS ? high - low : (uint64_t)HOTPATH__EVENT_MAX_BUCKETS;
@@ -2363,7 +3356,8 @@ HOTPATH__COLD void hotpath__send_v1(const uint64_t *word, uint64_t segment)
 	hotpath__write(s, c, &event, record, NULL, 0);
 }
 
-/* Where to add atomically: NULL for nowhere. Returns 0 if the fast path can be taken now. The update is to be sent if a segment is given. */
+/* Where to add atomically: NULL for nowhere. Returns 0 if the fast path can be taken now. The update is to be sent as an event if a segment
+ * is given. */
 static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64_t **word, uint64_t *segment)
 {
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
@@ -2380,13 +3374,15 @@ static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64
 			return 1;
 		}
 		ready = __atomic_load_n(&c->ready, __ATOMIC_ACQUIRE);
-		if (ready < 0) { /* to stripe 0, so that it comes before its number */
+		if (s->transport == HOTPATH__W_URING) {
+			ready &= INT64_MAX;
+		} else if (ready < 0) { /* to stripe 0, so that it comes before its number */
 			*segment = __atomic_load_n(&c->segment, __ATOMIC_RELAXED);
 			return 1;
 		}
 	}
 #ifndef HOTPATH__RSEQ
-	if (s->rseq) /* the stripes belong to code that was compiled with rseq */
+	if (s->rseq && s->transport != HOTPATH__W_URING) /* the stripes belong to code that was compiled with rseq */
 		return 1;
 #endif
 	id = (uint64_t)hotpath__id(s);
@@ -2401,27 +3397,36 @@ static inline int hotpath__place(struct hotpath__state *s, uint64_t slot, uint64
 		if (!grown)
 			return __atomic_load_n(&c->started, __ATOMIC_RELAXED) != 0; /* 0: a signal handler has forked meanwhile */
 	}
-	if (s->rseq)
+	if (s->rseq && s->transport != HOTPATH__W_URING)
 		return 0;
 	*word = (uint64_t *)(uintptr_t)(slot - 1 + id * s->stripe_size);
 	return 1;
 }
 
+/* A word of a stripe, or of the shared area, has changed, and is told if somebody wants to know. */
+static inline void hotpath__changed(const struct hotpath__state *s, const uint64_t *word, uint64_t segment)
+{
+	if (s->transport == HOTPATH__W_URING)
+		hotpath__mark_v1(word);
+	else if (segment)
+		hotpath__send_v1(word, segment);
+}
+
 /* These return 0 to have the fast path tried again. */
-HOTPATH__COLD int hotpath__slow_add_v1(uint64_t slot, uint64_t n)
+HOTPATH__WARM int hotpath__atomic_add_v1(uint64_t slot, uint64_t n)
 {
 	uint64_t *word, segment;
 
 	if (!hotpath__place(&hotpath__state_v1, slot, &word, &segment))
 		return 0;
-	if (word)
-		__atomic_fetch_add(word, n, __ATOMIC_RELAXED);
-	if (segment)
-		hotpath__send_v1(word, segment);
+	if (word == NULL)
+		return 1;
+	__atomic_fetch_add(word, n, __ATOMIC_SEQ_CST); /* before the mark is looked at */
+	hotpath__changed(&hotpath__state_v1, word, segment);
 	return 1;
 }
 
-HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t slot, double v)
+HOTPATH__WARM int hotpath__atomic_sum_v1(uint64_t slot, double v)
 {
 	uint64_t old, bits, *word, segment;
 	double sum;
@@ -2435,10 +3440,19 @@ HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t slot, double v)
 		memcpy(&sum, &old, 8);
 		sum += v;
 		memcpy(&bits, &sum, 8);
-	} while (!__atomic_compare_exchange_n(word, &old, bits, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-	if (segment)
-		hotpath__send_v1(word, segment);
+	} while (!__atomic_compare_exchange_n(word, &old, bits, 1, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	hotpath__changed(&hotpath__state_v1, word, segment);
 	return 1;
+}
+
+HOTPATH__COLD int hotpath__slow_add_v1(uint64_t slot, uint64_t n)
+{
+	return hotpath__atomic_add_v1(slot, n);
+}
+
+HOTPATH__COLD int hotpath__slow_sum_v1(uint64_t slot, double v)
+{
+	return hotpath__atomic_sum_v1(slot, v);
 }
 
 HOTPATH__COLD void hotpath__refuse_v1(void)
@@ -2459,7 +3473,7 @@ HOTPATH__COLD void hotpath__slow_set_v1(uint64_t slot, uint64_t bits)
 		hotpath__refuse_v1();
 	if (slot == 0 || !hotpath__started(s))
 		return;
-	__atomic_store_n(word, bits, __ATOMIC_RELAXED);
+	__atomic_store_n(word, bits, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&c->ready, __ATOMIC_ACQUIRE) == 0 && !__atomic_load_n(&c->full, __ATOMIC_RELAXED)) {
 		hotpath__lock(c, &mask); /* a process that has set gauges only, or is registering */
 		if (c->started)
@@ -2467,7 +3481,7 @@ HOTPATH__COLD void hotpath__slow_set_v1(uint64_t slot, uint64_t bits)
 		hotpath__unlock(c, &mask);
 	}
 	if (__atomic_load_n(&c->ready, __ATOMIC_ACQUIRE) < 0)
-		hotpath__send_v1(word, __atomic_load_n(&c->segment, __ATOMIC_RELAXED));
+		hotpath__changed(s, word, __atomic_load_n(&c->segment, __ATOMIC_RELAXED));
 }
 
 /* What to do where an error keeps segments from a directory. */
@@ -2491,7 +3505,7 @@ static inline int hotpath__why(const struct hotpath__state *s, char *text, size_
 	const char *why = strerror((int)error), *advice = hotpath__advice(error);
 
 	switch ((enum hotpath__where)where) {
-	case HOTPATH__W_TRANSPORT: return snprintf(text, size, "this version knows HOTPATH_TRANSPORT shm, bpf, user_events and off only");
+	case HOTPATH__W_TRANSPORT: return snprintf(text, size, "this version knows HOTPATH_TRANSPORT shm, bpf, user_events, io_uring and off only");
 	case HOTPATH__W_RELATIVE: return snprintf(text, size, "HOTPATH_DIR=%.255s is not an absolute path", s->path);
 	case HOTPATH__W_DIRECTORY: return snprintf(text, size, "cannot open %.255s: %s%s", s->path, why, advice);
 	case HOTPATH__W_CROWDED: return snprintf(text, size, "%.255s has more than %d entries; is a collector running?", s->path, HOTPATH__DIR_ENTRIES);
@@ -2510,6 +3524,20 @@ static inline int hotpath__why(const struct hotpath__state *s, char *text, size_
 	case HOTPATH__W_OPEN: return snprintf(text, size, "cannot open /sys/kernel/tracing/user_events_data: %s", why);
 	case HOTPATH__W_DECLARED: return snprintf(text, size, "some program declared the event " HOTPATH__EVENT_NAME " with other fields (/sys/kernel/tracing/events/user_events/" HOTPATH__EVENT_NAME "/format); end it, then start this process again");
 	case HOTPATH__W_REGISTER: return snprintf(text, size, "cannot register the event " HOTPATH__EVENT_NAME ": %s%s", why, error == EMFILE ? "; the host has no room for more events: raise kernel.user_events_max (sysctl), then start this process again" : "");
+	case HOTPATH__W_SOCKET: return snprintf(text, size, "cannot make a socket: %s", why);
+	case HOTPATH__W_SOCKET_NAME: return snprintf(text, size, "HOTPATH_SOCKET is longer than 107 bytes");
+	case HOTPATH__W_CONNECT: return snprintf(text, size, "%s%s", why, error == ENOENT || error == ECONNREFUSED ? "; is a Collector with the source io_uring running?" :
+		error == EACCES ? "; give this user the right to write there" : "");
+	case HOTPATH__W_SILENT: return snprintf(text, size, "it has not answered yet");
+	case HOTPATH__W_REFUSED: return snprintf(text, size, "it refused: %s", s->uring.sentence);
+	case HOTPATH__W_GARBAGE: return snprintf(text, size, "what answers there is no Collector, or one of another version");
+	case HOTPATH__W_HUNG_UP: return snprintf(text, size, "it hung up");
+	case HOTPATH__W_OVERFLOW: return snprintf(text, size, "it did not read its queue, which ran over");
+	case HOTPATH__W_LOST: return snprintf(text, size, "the program closed the client's descriptors");
+	case HOTPATH__W_RING: return snprintf(text, size, "cannot make a ring: %s", why);
+	case HOTPATH__W_NO_RING: return snprintf(text, size, "io_uring cannot be used: %s%s", why, error == EPERM ? " (sysctl kernel.io_uring_disabled, or a seccomp filter as containers have)" :
+		error == ENOSYS ? " (an old kernel, or a seccomp filter)" : "");
+	case HOTPATH__W_NO_MESSAGES: return snprintf(text, size, "io_uring has no messages between rings, which take Linux 5.18");
 	default: return 0;
 	}
 }
@@ -2545,6 +3573,14 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 		HOTPATH__SAY("sending %lu series as user_events while a collector listens, which %s now", series,
 			__atomic_load_n(&c->ready, __ATOMIC_RELAXED) < 0 ? "one does" : "none does");
 		break;
+	case HOTPATH__W_URING:
+		if (__atomic_load_n(&s->uring.phase, __ATOMIC_ACQUIRE) == HOTPATH__P_READY) {
+			HOTPATH__SAY("telling %lu series to the Collector at %s by io_uring", series, s->uring.name);
+		} else {
+			HOTPATH__SAY("counting in private memory until a Collector answers at %s: ", s->uring.name);
+			HOTPATH__SAY_WHY(__atomic_load_n(&s->uring.where, __ATOMIC_ACQUIRE), __atomic_load_n(&s->uring.error, __ATOMIC_RELAXED));
+		}
+		break;
 	case HOTPATH__W_OFF: HOTPATH__SAY("counting in private memory, as HOTPATH_TRANSPORT=off asks"); break;
 	case HOTPATH__W_NOMEM: HOTPATH__SAY("not counting: no memory"); break;
 	case HOTPATH__W_CLOSED: HOTPATH__SAY("this library was unloaded"); break;
@@ -2556,6 +3592,10 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 			HOTPATH__SAY("; and ");
 		}
 		HOTPATH__SAY_WHY(s->where, s->error);
+	}
+	if (s->no_uring) {
+		HOTPATH__SAY("; ");
+		HOTPATH__SAY_WHY(s->no_uring, s->no_uring_error);
 	}
 	if (s->oversized)
 		HOTPATH__SAY("; %u of them are too long for an event and stay in private memory", s->oversized);
@@ -2633,6 +3673,11 @@ static inline hotpath_attr hotpath__bool(const char *key, int value)
 	attr.type = HOTPATH__TYPE_BOOL;
 	attr.value.i = value != 0;
 	return attr;
+}
+
+static inline void hotpath_flush(void)
+{
+	hotpath__flush_v1(HOTPATH__H_NOW);
 }
 
 static inline const char *hotpath_status(void)

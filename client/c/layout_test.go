@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
+	"github.com/hotpath-metrics/hotpath/client/go/uring"
 	"github.com/hotpath-metrics/hotpath/client/go/userevent"
 )
 
@@ -61,6 +62,24 @@ var events = map[string]int{
 	"record": userevent.OffRecord, "resource": userevent.OffResource, "buckets": userevent.OffBuckets,
 }
 
+// messages is the same for the messages of io_uring.
+var messages = map[string]int{
+	"MESSAGE_VERSION": uring.Version, "MESSAGE_HEADER_SIZE": uring.HeaderSize, "MESSAGE_MAX_SIZE": uring.MaxMessage,
+	"TYPE_GREETING": uring.TypeGreeting, "TYPE_HELLO": uring.TypeHello, "TYPE_SERIES": uring.TypeSeries,
+	"TYPE_READY": uring.TypeReady, "TYPE_REFUSED": uring.TypeRefused,
+	"GREETING_SIZE": uring.GreetingSize, "MAX_ENTRIES": uring.MaxEntries, "MAX_SENTENCE": uring.MaxSentence,
+	"SHARED_BIT": uring.SharedBit, "COUNTER_BIT": uring.CounterBit, "COUNTERS": uring.Counters,
+	"COMPLETE":      uring.Complete,
+	"DEFAULT_BATCH": uring.DefaultBatch, "DEFAULT_DELAY": uring.DefaultDelay,
+}
+
+// hello is the same for the fields of a hello.
+var hello = map[string]int{
+	"start_time": uring.HelloStartTime, "pid": uring.HelloPID, "instance": uring.HelloInstance, "segment_id": uring.HelloSegmentID,
+	"catalogue_size": uring.HelloCatalogueSize, "shared_size": uring.HelloSharedSize, "stripe_size": uring.HelloStripeSize, "ring": uring.HelloRing,
+	"message.size": uring.OffSize, "message.type": uring.OffType, "message.version": uring.OffVersion,
+}
+
 func TestHeaderAndGoPackageDefineTheSameLayout(t *testing.T) {
 	constants := map[string]string{}
 	for name := range layout {
@@ -89,6 +108,25 @@ func TestHeaderAndGoPackageDefineTheSameEvent(t *testing.T) {
 	}
 	if n, err := strconv.Atoi(words); err != nil || n > userevent.MaxSeries {
 		t.Errorf("a slot, which is the number of a series, is below %s, not %d", words, userevent.MaxSeries)
+	}
+}
+
+func TestHeaderAndGoPackageDefineTheSameMessages(t *testing.T) {
+	expressions, want := map[string]string{}, map[string]int{"resource": uring.HelloResource}
+	expressions["resource"] = "sizeof(struct hotpath__hello)"
+	for name := range messages {
+		expressions[name], want[name] = "HOTPATH__"+name, messages[name]
+	}
+	for name := range hello {
+		expressions[name], want[name] = "offsetof(struct hotpath__hello, "+name+")", hello[name]
+	}
+	compare(t, expressions, want)
+	source := filepath.Join(t.TempDir(), "socket.c")
+	if err := os.WriteFile(source, []byte("#include \"hotpath.h\"\nint main(void) { puts(HOTPATH__SOCKET); return 0; }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(output(t, compilers[0].compile(t, source))); got != uring.DefaultSocket {
+		t.Errorf("the socket is %q in hotpath.h and %q in Go", got, uring.DefaultSocket)
 	}
 }
 

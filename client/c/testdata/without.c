@@ -101,11 +101,42 @@ static struct sock_filter names[] = { /* nothing can be announced */
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
+static struct sock_filter rings[] = { /* kernel.io_uring_disabled, and most containers */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(425 /* io_uring_setup */, EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter io_uring[] = { /* before Linux 5.1 */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(425, ENOSYS), DENY(426, ENOSYS), DENY(427, ENOSYS),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter probe[] = { /* before Linux 5.6 */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(427 /* io_uring_register */, EINVAL),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter enter[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(426 /* io_uring_enter */, EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter sockets[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	DENY(SYS_socket, EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
 #define FILTER(name) {#name, {sizeof name / sizeof *name, name}}
 
 static const struct { const char *name; struct sock_fprog program; } filters[] = {
 	FILTER(populate), FILTER(files), FILTER(memory), FILTER(ioctls), FILTER(writes), FILTER(flags),
 	FILTER(memfd), FILTER(memfd_right), FILTER(noexec), FILTER(seals), FILTER(names), FILTER(nameless),
+	FILTER(rings), FILTER(io_uring), FILTER(probe), FILTER(enter), FILTER(sockets),
 };
 
 int main(int argc, char **argv)
