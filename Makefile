@@ -56,4 +56,4 @@ lint: ## check formatting, common mistakes, and that generated files are what th
 
 .PHONY: generate
 generate: ## make the generated files again
-	go generate ./receiver/... ./internal/source/bpf
+	go generate ./receiver/... ./internal/source/bpf/...

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	metric "github.com/hotpath-metrics/hotpath/internal/instrument"
 	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
@@ -40,7 +41,7 @@ func benchHeard(p plan, program string) (rows []row, err error) {
 	cfg := userevents.DefaultConfig()
 	cfg.Instance = "hotpath-bench"
 	cfg.Events = mapping.Events{{
-		Event: "hotpath_bench", Fields: "char[200] payload", Metric: mapping.Metric{Name: "bench.events", Type: "counter"},
+		Event: "hotpath_bench", Fields: "char[200] payload", Metric: metric.Config{Name: "bench.events", Type: "counter"},
 	}}
 	counts := &eventCounts{}
 	src := userevents.New(cfg, userevents.Limits{

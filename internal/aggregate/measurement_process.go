@@ -52,8 +52,10 @@ func (p *Measured) find(s *Stream, time int64) *measured {
 	if !p.table.room(p.life.Owner, charge) {
 		p.table.folded = true
 		if g.overflow == nil {
-			g.overflow = p.begin(g, s, overflowAttributes, time)
-			p.charge(charge)
+			if g.overflow = p.byID[s.instrument.ID(overflowAttributes)]; g.overflow == nil { // a stream may be about it
+				g.overflow = p.begin(g, s, overflowAttributes, time)
+				p.charge(charge)
+			}
 		}
 		return g.overflow
 	}

@@ -63,9 +63,12 @@ func (m *Measurements) Stream(in emit.Instrument, keys []string, scale Scale) *S
 	}
 }
 
+// Full says whether there is no room for another process.
+func (m *Measurements) Full() bool { return len(m.processes) >= m.limits.Processes }
+
 // Process begins a process, and returns nil if there is no room for one. Of what is given, Resource, Owner and Start matter.
 func (m *Measurements) Process(p emit.Process) *Measured {
-	if len(m.processes) >= m.limits.Processes {
+	if m.Full() {
 		return nil
 	}
 	d := &Measured{

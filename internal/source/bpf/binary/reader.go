@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	maxRead       = 2 << 30 // bytes for one question
-	maxDemangling = 3 * time.Second
+	maxRead       = 256 << 20 // bytes for one question
+	maxDemangling = time.Second
 )
 
 // Questions that a file makes too long end with these.

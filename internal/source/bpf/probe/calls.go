@@ -11,6 +11,7 @@ import (
 
 const (
 	callSize      = 8 + 4 + 4
+	callBatch     = 1024
 	inFlightFirst = 8 // bytes of a call's entry before its key
 )
 
@@ -40,9 +41,9 @@ func (p *probe) forgetCalls(ended func(processesProcessId) bool) error {
 		return nil
 	}
 	calls := p.loaded.maps[probeMapCalls]
-	keysOut, keys := slots(callSize)
+	keysOut, keys := slots(callBatch, callSize)
 	valueSize := int(calls.ValueSize())
-	valuesOut, values := slots(valueSize)
+	valuesOut, values := slots(callBatch, valueSize)
 	var left [][]byte
 	for cursor := (ebpf.MapBatchCursor{}); ; {
 		n, err := calls.BatchLookup(&cursor, keysOut, valuesOut, nil)

@@ -15,10 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// initialCgroups is the kernel's first cgroup namespace (CGROUP_NS_INIT_INO, linux/proc_ns.h).
+const initialCgroups = "cgroup:[4026531835]"
+
 // findCgroup tells the programs which cgroup's hits count: none, while the folder is not there.
 func (s *Source) findCgroup(p *probe) error {
 	if p.cfg.Filter.Cgroup == nil {
 		return nil
+	}
+	if link, err := os.Readlink("/proc/self/ns/cgroup"); err == nil && link != initialCgroups {
+		return errors.New("filter::cgroup: the Collector is in a cgroup namespace of its own, where the kernel's cgroups cannot be named: " +
+			"run it in the host's (docker run --cgroupns=host), or use another filter")
 	}
 	id, err := cgroupID(*p.cfg.Filter.Cgroup)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -297,6 +297,9 @@ func checkBinary(binary string) error {
 	if _, err := path.Match(binary, ""); err != nil || binary == "" {
 		return fmt.Errorf("binary: %q must be the path or name of a file, in which *, ? and [...] are wildcards", binary)
 	}
+	if len(binary) > maxExecutable && !strings.Contains(binary, "/") {
+		return fmt.Errorf("binary: %q has more than %d bytes, which is what the kernel tells of a file's name: give a path", binary, maxExecutable)
+	}
 	if strings.Contains(binary, "/") && !filepath.IsAbs(binary) {
 		return fmt.Errorf("binary: %q must be an absolute path, or a name without a folder", binary)
 	}

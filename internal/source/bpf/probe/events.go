@@ -3,6 +3,7 @@ package probe
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"github.com/cilium/ebpf/ringbuf"
 	"go.uber.org/zap"
@@ -27,8 +28,10 @@ func (s *Source) listen(c *common) {
 		case errors.Is(err, ringbuf.ErrClosed):
 			close(s.drained)
 			return
-		case errors.Is(err, ringbuf.ErrFlushed):
-			s.drained <- struct{}{}
+		case errors.Is(err, ringbuf.ErrFlushed): // there is nothing more
+			s.mu.Lock()
+			s.consumed(math.MaxInt)
+			s.mu.Unlock()
 		default:
 			s.logger.Warn("Cannot read an event", zap.Error(err))
 		}
@@ -42,25 +45,49 @@ func (s *Source) heedAll(c *common, record *ringbuf.Record) error {
 	if s.common != c {
 		return nil
 	}
-	s.heed(record.RawSample)
+	s.accept(record)
 	for n := 0; n < maxEvents && c.reader.AvailableBytes() > 0; n++ {
 		if err := c.reader.ReadInto(record); err != nil {
 			return err
 		}
-		s.heed(record.RawSample)
+		s.accept(record)
 	}
 	return nil
+}
+
+func (s *Source) accept(record *ringbuf.Record) {
+	s.heed(record.RawSample)
+	s.consumed((recordHeader + len(record.RawSample) + 7) &^ 7)
+}
+
+// recordHeader is what the kernel has before each record of a ring buffer, in bytes.
+const recordHeader = 8
+
+// consumed says that bytes of the ring buffer were read. A collection waits for those that were there when it began, and not for
+// what may come faster than anybody reads.
+func (s *Source) consumed(bytes int) {
+	if s.undrained == 0 {
+		return
+	}
+	if s.undrained = max(0, s.undrained-bytes); s.undrained == 0 {
+		s.drained <- struct{}{}
+	}
 }
 
 // drain has everything read that waits in the ring buffer.
 func (s *Source) drain() {
 	s.mu.Lock()
 	c := s.common
-	s.mu.Unlock()
-	if c == nil || c.reader == nil || c.reader.Flush() != nil {
+	if c == nil || c.reader == nil || c.reader.AvailableBytes() == 0 {
+		s.mu.Unlock()
 		return
 	}
-	<-s.drained
+	s.undrained = c.reader.AvailableBytes()
+	err := c.reader.Flush()
+	s.mu.Unlock()
+	if err == nil {
+		<-s.drained
+	}
 }
 
 // heed records an event.

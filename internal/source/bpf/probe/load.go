@@ -3,13 +3,14 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
 )
 
 // kernel is what the running one offers.
@@ -41,6 +42,8 @@ type common struct {
 	processes *ebpf.Map
 	lives     []link.Link // what hears of processes' ends and execs
 	mappings  *link.Iter
+	looked    bool      // for files
+	next      turn      // at which the next look through mappings goes on, if the last took too long
 	events    *ebpf.Map // nil without probes that send any, as are the next two
 	lost      *ebpf.Map
 	reader    *ringbuf.Reader
@@ -58,6 +61,9 @@ func loadCommon(k kernel, maxProcesses int, withEvents bool) (c *common, err err
 		return c, err
 	}
 	spec.Maps[processesMapProcesses].MaxEntries = uint32(maxProcesses)
+	if features.HaveProgramHelper(ebpf.RawTracepoint, asm.FnFindVma) != nil {
+		delete(spec.Programs, processesProgIdentify)
+	}
 	if c.programs, err = ebpf.NewCollectionWithOptions(spec, k.options(nil)); err != nil {
 		return c, err
 	}
@@ -120,12 +126,13 @@ func (k *kernel) options(replacements map[string]*ebpf.Map) ebpf.CollectionOptio
 type loaded struct {
 	spec     *ebpf.CollectionSpec
 	maps     map[string]*ebpf.Map
-	programs map[probeConfig]*ebpf.Collection
+	programs map[probeConfig]*pair
+	missed   uint64 // by the kernel, with programs that are closed
 }
 
 // load makes the maps of a probe.
 func (c *common) load(p *probe) (l *loaded, err error) {
-	l = &loaded{maps: map[string]*ebpf.Map{}, programs: map[probeConfig]*ebpf.Collection{}}
+	l = &loaded{maps: map[string]*ebpf.Map{}, programs: map[probeConfig]*pair{}}
 	if l.spec, err = loadProbe(); err != nil {
 		return l, err
 	}
@@ -169,52 +176,19 @@ func (c *common) shape(spec *ebpf.CollectionSpec, p *probe) {
 			program.AttachType = ebpf.AttachTraceUprobeMulti
 		}
 	}
+	if c.events == nil {
+		spec.Maps[probeMapEvents].MaxEntries = uint32(os.Getpagesize())
+	}
 	if p.fixed.HasReturn == 0 {
 		delete(spec.Programs, probeProgReturned)
+		calls.MaxEntries = 1
 	}
-}
-
-// with returns the programs for places that have these constants. Where they may sleep and the kernel does not let them (before Linux 6.0),
-// they don't.
-func (l *loaded) with(c *common, constants probeConfig) (*ebpf.Collection, error) {
-	if programs := l.programs[constants]; programs != nil {
-		return programs, nil
-	}
-	spec := l.spec.Copy()
-	if err := spec.Variables[probeVarProbe].Set(constants); err != nil {
-		return nil, fmt.Errorf("set %s: %w", probeVarProbe, err)
-	}
-	if constants.MaySleep != 0 {
-		for _, program := range spec.Programs {
-			program.Flags |= unix.BPF_F_SLEEPABLE
-		}
-	}
-	replacements := map[string]*ebpf.Map{probeMapProcesses: c.processes}
-	if c.events != nil {
-		replacements[probeMapEvents], replacements[probeMapLost] = c.events, c.lost
-	}
-	for name, m := range l.maps {
-		replacements[name] = m
-	}
-	programs, err := ebpf.NewCollectionWithOptions(spec, c.options(replacements))
-	if err != nil && constants.MaySleep != 0 {
-		constants.MaySleep = 0
-		return l.with(c, constants)
-	}
-	if err != nil {
-		return nil, err
-	}
-	l.programs[constants] = programs
-	return programs, nil
 }
 
 func (l *loaded) close() error {
 	var errs []error
 	for _, m := range l.maps {
 		errs = append(errs, m.Close())
-	}
-	for _, programs := range l.programs {
-		programs.Close()
 	}
 	return errors.Join(errs...)
 }

@@ -56,7 +56,7 @@ struct key {
 struct value { u64 count, sum; }; /* count: of a histogram's bucket. Of a gauge, what sum, its value, is: nothing as long as it is being made */
 
 /* A call that has not returned: stack addresses are unique in a process. */
-struct call { u64 stack; u32 tgid, zero; };
+struct call { u64 stack; u32 tgid, start; }; /* start: the low bits of the process's, since ids are given again */
 struct in_flight { u64 first; struct key key; }; /* first: the value, or the time of the call */
 
 struct event {
@@ -348,6 +348,10 @@ static INLINE void record(struct key *key, u64 v)
 		emit(key, v);
 		return;
 	}
+	if (probe.kind == UPDOWNCOUNTER && !probe.value_signed && v > SUM_MAX) {
+		skip(TOO_LARGE);
+		return;
+	}
 	if (probe.kind == COUNTER || probe.kind == HISTOGRAM) {
 		if (probe.value_signed && (s64)v < 0) {
 			skip(NEGATIVE);
@@ -435,7 +439,7 @@ SEC("uprobe") int hit(void *ctx)
 		return 0;
 	}
 	if (probe.has_return) {
-		struct call call = {.stack = word_of(ctx, probe.stack_word), .tgid = f.key.tgid};
+		struct call call = {.stack = word_of(ctx, probe.stack_word), .tgid = f.key.tgid, .start = f.key.start};
 		/* Of processes that are known, the collector takes calls away that they ended in. */
 		struct process *p = known(&f.key);
 
@@ -455,14 +459,13 @@ SEC("uretprobe") int returned(void *ctx)
 {
 	u64 now = bpf_ktime_get_ns();
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct call call = {.stack = word_of(ctx, probe.stack_word) - probe.return_pops, .tgid = task->tgid};
+	struct call call = {.stack = word_of(ctx, probe.stack_word) - probe.return_pops, .tgid = task->tgid, .start = task->group_leader->start_boottime};
 	struct in_flight f, *started;
 
-	if ((probe.filters_uid || probe.filters_executable || probe.filters_cgroup) && !wanted())
-		return 0;
 	started = bpf_map_lookup_elem(&calls, &call);
-	if (!started) {
-		skip(UNMATCHED);
+	if (!started) { /* it is counted already, where there was no room for it */
+		if (!(probe.filters_uid || probe.filters_executable || probe.filters_cgroup) || wanted())
+			skip(UNMATCHED);
 		return 0;
 	}
 	f.first = started->first;

@@ -17,7 +17,7 @@ type probeCall struct {
 	_     structs.HostLayout
 	Stack uint64
 	Tgid  uint32
-	Zero  uint32
+	Start uint32
 }
 
 type probeConfig struct {

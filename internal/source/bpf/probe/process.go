@@ -17,9 +17,10 @@ import (
 
 // process is one that hit a probe.
 type process struct {
-	measured *aggregate.Measured
-	start    int64 // of its series, in UNIX nanoseconds
-	ended    bool
+	measured   *aggregate.Measured
+	executable string
+	start      int64 // of its series, in UNIX nanoseconds
+	ended      bool
 }
 
 // process returns what is measured of a process, nil if there is no room for it or nothing is known of it yet.
@@ -36,6 +37,9 @@ func (s *Source) process(id processesProcessId) *process {
 }
 
 func (s *Source) look(id processesProcessId) *process {
+	if s.crowded = s.crowded || s.table.Full(); s.crowded {
+		return nil
+	}
 	var known processesProcess
 	if s.common.processes.Lookup(id, &known) != nil {
 		return nil
@@ -44,7 +48,7 @@ func (s *Source) look(id processesProcessId) *process {
 }
 
 func (s *Source) begin(id processesProcessId, known *processesProcess) *process {
-	if known.Known == 0 {
+	if known.Known == 0 || s.table.Full() {
 		return nil
 	}
 	who := processes.Identity{PID: uint64(id.Tgid), UID: known.Uid, Executable: strings.ToValidUTF8(text(known.Executable[:]), "\ufffd")}
@@ -53,11 +57,15 @@ func (s *Source) begin(id processesProcessId, known *processesProcess) *process 
 		resource = processes.Set(resource, emit.Attribute{Key: "container.id", Type: emit.AttributeString, Str: container})
 	}
 	start := max(s.started, sinceBoot(int64(id.Start)))
+	if s.processes[id] != nil { // it was another program until now
+		start = time.Now().UnixNano()
+		s.last = nil
+	}
 	m := s.table.Process(emit.Process{Resource: resource, Owner: known.Uid, Start: start})
 	if m == nil {
 		return nil
 	}
-	p := &process{measured: m, start: start}
+	p := &process{measured: m, executable: text(known.Executable[:]), start: start}
 	s.processes[id] = p
 	return p
 }

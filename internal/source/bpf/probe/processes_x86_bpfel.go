@@ -13,6 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type processesIdentity struct {
+	_      structs.HostLayout
+	Inode  uint64
+	Device uint32
+	Zero   uint32
+}
+
 type processesProcess struct {
 	_          structs.HostLayout
 	Uid        uint32
@@ -35,10 +42,12 @@ type processesProcessId struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	processesMapProcesses = "processes"
-	processesProgEnded    = "ended"
-	processesProgExecuted = "executed"
-	processesProgMappings = "mappings"
+	processesMapIdentified = "identified"
+	processesMapProcesses  = "processes"
+	processesProgEnded     = "ended"
+	processesProgExecuted  = "executed"
+	processesProgIdentify  = "identify"
+	processesProgMappings  = "mappings"
 )
 
 // loadProcesses returns the embedded CollectionSpec for processes.
@@ -85,6 +94,7 @@ type processesSpecs struct {
 type processesProgramSpecs struct {
 	Ended    *ebpf.ProgramSpec `ebpf:"ended"`
 	Executed *ebpf.ProgramSpec `ebpf:"executed"`
+	Identify *ebpf.ProgramSpec `ebpf:"identify"`
 	Mappings *ebpf.ProgramSpec `ebpf:"mappings"`
 }
 
@@ -92,7 +102,8 @@ type processesProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type processesMapSpecs struct {
-	Processes *ebpf.MapSpec `ebpf:"processes"`
+	Identified *ebpf.MapSpec `ebpf:"identified"`
+	Processes  *ebpf.MapSpec `ebpf:"processes"`
 }
 
 // processesVariableSpecs contains global variables before they are loaded into the kernel.
@@ -121,11 +132,13 @@ func (o *processesObjects) Close() error {
 //
 // It can be passed to loadProcessesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processesMaps struct {
-	Processes *ebpf.Map `ebpf:"processes"`
+	Identified *ebpf.Map `ebpf:"identified"`
+	Processes  *ebpf.Map `ebpf:"processes"`
 }
 
 func (m *processesMaps) Close() error {
 	return _ProcessesClose(
+		m.Identified,
 		m.Processes,
 	)
 }
@@ -142,6 +155,7 @@ type processesVariables struct {
 type processesPrograms struct {
 	Ended    *ebpf.Program `ebpf:"ended"`
 	Executed *ebpf.Program `ebpf:"executed"`
+	Identify *ebpf.Program `ebpf:"identify"`
 	Mappings *ebpf.Program `ebpf:"mappings"`
 }
 
@@ -149,6 +163,7 @@ func (p *processesPrograms) Close() error {
 	return _ProcessesClose(
 		p.Ended,
 		p.Executed,
+		p.Identify,
 		p.Mappings,
 	)
 }

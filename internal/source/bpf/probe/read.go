@@ -14,8 +14,12 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 )
 
-// batch is how many entries are read at once. No bucket of a hash table may have more, or the kernel refuses.
-const batch = 4096
+// Entries that are read at once: as many as have so many values, but none fewer than may be in one bucket of a hash table, or the
+// kernel refuses.
+const (
+	batchValues = 1 << 13
+	minBatch    = 256
+)
 
 // reader reads the values of a probe.
 type reader struct {
@@ -43,15 +47,16 @@ func newReader(p *probe) (*reader, error) {
 			return nil, err
 		}
 	}
-	r.keysOut, r.keys = slots(r.keySize)
+	batch := max(minBatch, batchValues/r.perCPU)
+	r.keysOut, r.keys = slots(batch, r.keySize)
 	r.out = make([]probeValue, batch*r.perCPU)
 	return r, nil
 }
 
-// slots are a slice of batch arrays of a size, and the bytes behind it.
-func slots(size int) (any, []byte) {
-	all := reflect.MakeSlice(reflect.SliceOf(reflect.ArrayOf(size, reflect.TypeFor[byte]())), batch, batch)
-	return all.Interface(), unsafe.Slice((*byte)(all.UnsafePointer()), batch*size)
+// slots are a slice of arrays of a size, and the bytes behind it.
+func slots(n, size int) (any, []byte) {
+	all := reflect.MakeSlice(reflect.SliceOf(reflect.ArrayOf(size, reflect.TypeFor[byte]())), n, n)
+	return all.Interface(), unsafe.Slice((*byte)(all.UnsafePointer()), n*size)
 }
 
 // readAll takes what was counted since the last time, and the ends of processes.
@@ -87,6 +92,10 @@ func (s *Source) readProcesses() (ended []processesProcessId, err error) {
 		n, err := s.common.processes.BatchLookup(&cursor, ids[:], all[:], nil)
 		for i := range n {
 			p := s.processes[ids[i]]
+			if p != nil && p.executable != text(all[i].Executable[:]) && !s.table.Full() { // it executed a program
+				p.measured.End()
+				p = nil
+			}
 			if p == nil {
 				p = s.begin(ids[i], &all[i])
 			}

@@ -27,15 +27,13 @@ func (s *Source) readSkipped(p *probe) error {
 		}
 		s.skip(reason, &p.skipped[i], n)
 	}
-	var n uint64
+	n := p.loaded.missed
 	for _, programs := range p.loaded.programs {
-		for _, program := range programs.Programs {
-			stats, err := program.Stats()
-			if err != nil {
-				return fmt.Errorf("read probe %d: %w", p.number, err)
-			}
-			n += stats.RecursionMisses
+		missed, err := programs.missed()
+		if err != nil {
+			return fmt.Errorf("read probe %d: %w", p.number, err)
 		}
+		n += missed
 	}
 	s.skip(missed, &p.missed, n)
 	return p.sweep(s.skips[callLimit] > before)

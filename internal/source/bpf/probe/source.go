@@ -39,7 +39,7 @@ type Source struct {
 	tel      receiver.EventTelemetry
 
 	reading sync.WaitGroup
-	drained chan struct{} // tells that everything is read that was there when the reader was flushed
+	drained chan struct{} // tells that everything is read that was there when a collection began
 
 	mu        sync.Mutex // guards all below: events come in between
 	running   bool
@@ -54,6 +54,8 @@ type Source struct {
 	found     time.Time
 	missing   error // what keeps probes from where they are to go
 	lost      []uint64
+	undrained int   // bytes that a collection waits for
+	crowded   bool  // there was no room for a process since the last collection
 	read      int64 // events since the last collection
 	skips     map[string]int64
 }
@@ -72,8 +74,10 @@ type probe struct {
 	files        map[fileID]*attached
 	current      map[fileID]struct{} // that its path leads to
 	refused      map[fileID]refusal
-	full         bool // has as many files as it may
-	noCgroup     bool // were logged, as is the next
+	next         string // the path at which its next look goes on, if the last took too long
+	crowded      bool   // as many files were refused as are remembered
+	full         bool   // has as many files as it may
+	noCgroup     bool   // were logged, as is the next
 	noFile       bool
 	skipped      [len(reasons)]uint64
 	missed       uint64
@@ -114,7 +118,7 @@ func (s *Source) enter() error {
 	s.lost = nil
 	s.found, s.missing = time.Now(), s.find()
 	if c := s.common; c.reader != nil {
-		s.drained = make(chan struct{})
+		s.drained, s.undrained = make(chan struct{}, 1), 0
 		s.reading.Go(func() { s.listen(c) })
 	}
 	return nil
@@ -174,6 +178,7 @@ func (s *Source) Collect(_ context.Context, sink emit.Sink) error {
 	if time.Since(s.found) >= findEvery {
 		s.found, s.missing = time.Now(), s.find()
 	}
+	s.crowded = false
 	ended, err := s.readProcesses() // first: what is read of those afterwards is final
 	c := s.common
 	s.mu.Unlock()
