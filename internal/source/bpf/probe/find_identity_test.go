@@ -42,7 +42,7 @@ func needIdentity(t *testing.T, f *fixture) {
 	}
 }
 
-func TestAFileBelowTwoOverlaysIsAttachedToOnce(t *testing.T) {
+func TestHostAFileBelowTwoOverlaysIsAttachedToOnce(t *testing.T) {
 	dir := overlays(t, "one", "two")
 	f := start(t, at(dir+"/???/app"))
 	needIdentity(t, f)
@@ -51,7 +51,7 @@ func TestAFileBelowTwoOverlaysIsAttachedToOnce(t *testing.T) {
 	assert.Len(t, f.probes[0].files, 1)
 }
 
-func TestAFileOfAnOverlayThatIsReplacedWhileItRunsIsStillCounted(t *testing.T) {
+func TestHostAFileOfAnOverlayThatIsReplacedWhileItRunsIsStillCounted(t *testing.T) {
 	dir := overlays(t, "one")
 	old := spawnCommand(t, exec.Command(dir+"/one/app", "wait", "0", "work", "5", "wait", "0"))
 	f := start(t, at(dir+"/one/app"))
