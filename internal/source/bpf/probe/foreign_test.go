@@ -112,14 +112,11 @@ func TestAProcessIsNamedForTheProgramThatItBecame(t *testing.T) {
 	require.Equal(t, "target", of(f.collect(), sh.Process.Pid).Resource["process.executable.name"])
 }
 
-func TestBpftraceCountsTheSame(t *testing.T) {
+func TestHostBpftraceCountsTheSame(t *testing.T) {
 	need(t)
 	needProgram(t, "bpftrace")
 	if _, err := os.Stat("/sys/bus/event_source/devices/uprobe/type"); err != nil {
 		t.Skip("bpftrace needs uprobes: ", err)
-	}
-	if testing.Short() {
-		t.Skip("bpftrace takes its time")
 	}
 	f := start(t, `
 - metric: {name: calls, type: counter}
