@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"errors"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -271,8 +272,10 @@ func TestRingThatIsResizedLater(t *testing.T) {
 	require.NoError(t, c.Rings(uringtest.SingleIssuer|uringtest.DeferTaskrun))
 	require.NoError(t, c.Say(anyone(), requests))
 	for _, size := range []uint32{8, 65536, 64} {
-		if err := c.Target.Resize(1, size); err != nil {
+		if err := c.Target.Resize(1, size); errors.Is(err, unix.EINVAL) {
 			t.Skipf("resizing takes Linux 6.13: %v", err)
+		} else if err != nil {
+			t.Log(err) // the kernel does not want to at this moment
 		}
 		for i := range 200 {
 			require.NoError(t, c.Flood(uringtest.Word{Index: 1, Value: uint64(i)}))

