@@ -24,10 +24,7 @@ func BenchmarkCollect(b *testing.B) {
 	limits := testLimits
 	cfg := shm.DefaultConfig()
 	cfg.Directory = directory
-	memfds := New(DefaultConfig(), limits, zap.NewNop(), tel).(interface {
-		receiver.Source
-		lookAgain()
-	})
+	memfds := newMemfds(false, limits, zap.NewNop(), tel)
 	for _, c := range []struct {
 		name, transport string
 		source          receiver.Source
