@@ -88,7 +88,7 @@ func (t *Table) Resolve(tid int32) *Process {
 		switch {
 		case err != nil:
 			return p // it has ended: whose it was is the best that is known
-		case t.leaders[pid] == p && !exited(p.pidfd):
+		case t.leaders[pid] == p && !Exited(p.pidfd):
 			p.Executable = t.proc.executable(pid) // which it may have executed since
 			return p
 		}
@@ -113,7 +113,7 @@ func (t *Table) resolve(tid int32) *Process {
 		// Gone, or hidden by /proc's mount options: then its descriptor tells its end, if it is a process's first thread.
 		return t.add(&Process{Identity: Identity{PID: uint64(tid), UID: NoUID}, Unknown: true, pidfd: t.open(tid)})
 	}
-	if p := t.leaders[pid]; p != nil && !exited(p.pidfd) {
+	if p := t.leaders[pid]; p != nil && !Exited(p.pidfd) {
 		if ticks, err := t.proc.started(pid); err == nil && ticks == p.ticks {
 			return p
 		}
@@ -178,7 +178,7 @@ func (t *Table) ended(p *Process) bool {
 	fd := openPIDFD(int32(p.PID))
 	defer closePIDFD(fd)
 	ticks, err := t.proc.started(int32(p.PID))
-	return err != nil || ticks != p.ticks || exited(fd)
+	return err != nil || ticks != p.ticks || Exited(fd)
 }
 
 // Release forgets the thread ids of processes that ended before the last Sweep, and of threads that ended.
@@ -242,8 +242,8 @@ func closePIDFD(fd int) {
 	}
 }
 
-// exited says whether a process has ended; of one without a descriptor it isn't known.
-func exited(pidfd int) bool {
+// Exited says whether a process has ended; of one without a descriptor it isn't known.
+func Exited(pidfd int) bool {
 	if pidfd < 0 {
 		return false
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
-	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
+
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/kernel"
 )
 
 // programs are the BPF programs (segments.bpf.c) as the kernel runs them.
@@ -27,24 +28,22 @@ type programs struct {
 
 // load has the kernel run the programs, which look for files of a device. The error says what is missing and how to get it.
 func load(device uint64) (*programs, error) {
-	kernel, err := btf.LoadKernelSpec()
+	types, err := kernel.Types()
 	if err != nil {
-		return nil, fmt.Errorf("this kernel does not describe its types (/sys/kernel/btf/vmlinux): the bpf source takes Linux 5.12 or later with "+
-			"CONFIG_DEBUG_INFO_BTF, which Debian, Ubuntu, Fedora and RHEL have; the source shm works on any: %w", err)
+		return nil, err
 	}
-	_ = rlimit.RemoveMemlock() // before 5.11 maps count as locked memory; without the right to raise it loading may fail
 	spec, err := loadSegments()
 	if err != nil {
 		return nil, err
 	}
-	p := &programs{exact: memoryAtExit(kernel)}
-	if err := spec.Variables[segmentsVarMemoryAtExit].Set(b2i(p.exact)); err != nil {
+	p := &programs{exact: memoryAtExit(types)}
+	if err := spec.Variables[segmentsVarMemoryAtExit].Set(kernel.Bool(p.exact)); err != nil {
 		return nil, fmt.Errorf("set %s: %w", segmentsVarMemoryAtExit, err)
 	}
 	if err := spec.Variables[segmentsVarDevice].Set(unix.Major(device)<<20 | unix.Minor(device)); err != nil { // as in linux/kdev_t.h
 		return nil, fmt.Errorf("set %s: %w", segmentsVarDevice, err)
 	}
-	if p.collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}); err != nil {
+	if p.collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: types}}); err != nil {
 		return nil, explain(err)
 	}
 	if err := p.attach(); err != nil {
@@ -138,10 +137,10 @@ func (p *programs) release(pid uint32, address uint64) {
 
 // memoryAtExit says whether a process's memory is still there when sched_process_exit tells of its end. It is since the
 // tracepoint got a third parameter (Linux 6.16).
-func memoryAtExit(kernel *btf.Spec) bool {
+func memoryAtExit(types *btf.Spec) bool {
 	const context, task, groupDead = 1, 1, 1
 	var t *btf.Typedef
-	if kernel.TypeByName("btf_trace_sched_process_exit", &t) != nil {
+	if types.TypeByName("btf_trace_sched_process_exit", &t) != nil {
 		return false
 	}
 	p, ok := t.Type.(*btf.Pointer)
@@ -152,17 +151,10 @@ func memoryAtExit(kernel *btf.Spec) bool {
 	return ok && len(f.Params) == context+task+groupDead
 }
 
-func b2i(b bool) uint8 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // explain makes a sentence of what the kernel answers.
 func explain(err error) error {
 	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !isVerifier(err):
+	case kernel.Denied(err):
 		if lockdown, _ := os.ReadFile("/sys/kernel/security/lockdown"); strings.Contains(string(lockdown), "[confidentiality]") {
 			return errors.New("this kernel is locked down for confidentiality, so that BPF programs may not read memory: " +
 				"the bpf source needs lockdown=integrity or none; the source shm works")
@@ -173,9 +165,4 @@ func explain(err error) error {
 		return fmt.Errorf("this kernel lacks what the bpf source needs, which is Linux 5.12 or later; the source shm works on any: %w", err)
 	}
 	return fmt.Errorf("load BPF programs: %w", err)
-}
-
-func isVerifier(err error) bool {
-	var v *ebpf.VerifierError
-	return errors.As(err, &v)
 }

@@ -12,6 +12,7 @@ import (
 
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
 
+	processes "github.com/hotpath-metrics/hotpath/internal/process"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/uring/ring"
@@ -97,7 +98,7 @@ func (h *hub) clientOf(p peer, pidfd int, said *hello) (*client, error) {
 	key := clientKey{p.uid, said.header.SegmentID}
 	if c := h.clients[key]; c != nil {
 		switch {
-		case ended(c.pidfd):
+		case processes.Exited(c.pidfd):
 			h.end(c)
 		case c.peer != p || !c.image.same(said):
 			unix.Close(pidfd)

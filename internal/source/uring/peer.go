@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hotpath-metrics/hotpath/internal/capability"
 	processes "github.com/hotpath-metrics/hotpath/internal/process"
 )
 
@@ -45,18 +46,11 @@ func (p peer) open(socket int) (int, error) {
 		return -1, fmt.Errorf("%w: open process %d: %w", errPeer, p.pid, err)
 	}
 	uid, err := processes.UIDOf(int(p.pid))
-	if err != nil || uid != p.uid || ended(pidfd) {
+	if err != nil || uid != p.uid || processes.Exited(pidfd) {
 		unix.Close(pidfd)
 		return -1, fmt.Errorf("%w: process %d is not the one that connected", errPeer, p.pid)
 	}
 	return pidfd, nil
-}
-
-// ended says whether a process has ended.
-func ended(pidfd int) bool {
-	fds := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds[:], 0)
-	return err == nil && n > 0
 }
 
 // yama is the setting that restricts who may trace whom, and so take descriptors ("" where there is none).
@@ -70,22 +64,15 @@ func checkRights() error {
 	switch scope := yama(); {
 	case scope == "3":
 		return errors.New("no process may take another's ring: the sysctl kernel.yama.ptrace_scope is 3, which lasts until the next boot with another value")
-	case scope == "2" && !mayTrace():
+	case scope == "2" && !capability.SysPtrace.Has():
 		return errors.New("no right to take rings of clients: the sysctl kernel.yama.ptrace_scope is 2, so that the Collector has to run as root or with the capability CAP_SYS_PTRACE")
 	}
 	return nil
 }
 
-// mayTrace says whether this process has the capability to trace those of others.
-func mayTrace() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
-}
-
 // explainPermission says why a ring may not be taken.
 func explainPermission(p peer) error {
-	if mayTrace() {
+	if capability.SysPtrace.Has() {
 		return fmt.Errorf("%w: the Collector may not take descriptors of process %d: it is in a user namespace that the Collector's is no part of, "+
 			"or a security module forbids it", errPermission, p.pid)
 	}

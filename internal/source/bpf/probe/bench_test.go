@@ -44,7 +44,7 @@ func empty(b *testing.B, path string) {
 	require.NoError(b, err)
 	ex, err := link.OpenExecutable(path)
 	require.NoError(b, err)
-	l, err := (&common{kernel: kernel{multi: multi}}).link(nil, ex, program, []place{{offset: points[0].Offset}}, false)
+	l, err := (&common{offers: offers{multi: multi}}).link(nil, ex, program, []place{{offset: points[0].Offset}}, false)
 	require.NoError(b, err)
 	b.Cleanup(func() { l[0].Close() })
 }

@@ -48,7 +48,7 @@ func TestAFileThatTakesManyProgramsIsRefused(t *testing.T) {
 
 func TestLinksAreOneOfAGroupWhereTheKernelCanElseOneOfAPlace(t *testing.T) {
 	groups := map[probeConfig][]place{{Uid: 1}: make([]place, 1), {Uid: 2}: make([]place, 3)}
-	one, many := common{}, common{kernel: kernel{multi: true}}
+	one, many := common{}, common{offers: offers{multi: true}}
 	assert.Equal(t, 4, one.linksFor(groups, false))
 	assert.Equal(t, 8, one.linksFor(groups, true))
 	assert.Equal(t, 2, many.linksFor(groups, false))

@@ -11,10 +11,13 @@ import (
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/kernel"
 )
 
-// kernel is what the running one offers.
-type kernel struct {
+// offers is what the running kernel does.
+type offers struct {
 	types *btf.Spec
 	// multi says that it attaches a program to many places at once (Linux 6.6).
 	multi bool
@@ -22,13 +25,13 @@ type kernel struct {
 	rewritesNops bool
 }
 
-func inspect() (kernel, error) {
-	types, err := btf.LoadKernelSpec()
+func inspect() (offers, error) {
+	types, err := kernel.Types()
 	if err != nil {
-		return kernel{}, err
+		return offers{}, err
 	}
 	var uprobe *btf.Func
-	return kernel{
+	return offers{
 		types:        types,
 		multi:        features.HaveBPFLinkUprobeMulti() == nil,
 		rewritesNops: types.TypeByName("__x64_sys_uprobe", &uprobe) == nil,
@@ -37,7 +40,7 @@ func inspect() (kernel, error) {
 
 // common is what all probes share: the table of processes, and the ring buffer of those that send events.
 type common struct {
-	kernel
+	offers
 	programs  *ebpf.Collection // processes.bpf.c
 	processes *ebpf.Map
 	lives     []link.Link // what hears of processes' ends and execs
@@ -49,8 +52,8 @@ type common struct {
 	reader    *ringbuf.Reader
 }
 
-func loadCommon(k kernel, maxProcesses int, withEvents bool) (c *common, err error) {
-	c = &common{kernel: k}
+func loadCommon(k offers, maxProcesses int, withEvents bool) (c *common, err error) {
+	c = &common{offers: k}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -118,7 +121,7 @@ func (c *common) close() error {
 	return errors.Join(errs...)
 }
 
-func (k *kernel) options(replacements map[string]*ebpf.Map) ebpf.CollectionOptions {
+func (k *offers) options(replacements map[string]*ebpf.Map) ebpf.CollectionOptions {
 	return ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: k.types}, MapReplacements: replacements}
 }
 
@@ -137,8 +140,10 @@ func (c *common) load(p *probe) (l *loaded, err error) {
 		return l, err
 	}
 	c.shape(l.spec, p)
-	if err := l.spec.Variables[probeVarThresholds].Set(thresholds(p.cfg.scale())); err != nil {
-		return l, fmt.Errorf("set %s: %w", probeVarThresholds, err)
+	if p.cfg.Metric.Kind() == emit.KindHistogram {
+		if err := l.spec.Variables[probeVarThresholds].Set(thresholds(p.cfg.scale())); err != nil {
+			return l, fmt.Errorf("set %s: %w", probeVarThresholds, err)
+		}
 	}
 	shared := map[string]*ebpf.Map{probeMapProcesses: c.processes, probeMapEvents: c.events, probeMapLost: c.lost}
 	for name, m := range l.spec.Maps {
@@ -163,7 +168,7 @@ func (c *common) shape(spec *ebpf.CollectionSpec, p *probe) {
 	values := spec.Maps[probeMapValues]
 	values.MaxEntries = p.fixed.MaxEntries + p.fixed.Reserve
 	values.KeySize, values.Key, values.Value = p.fixed.KeySize, nil, nil
-	if p.cfg.Metric.Type == "gauge" {
+	if p.cfg.Metric.Kind() == emit.KindGauge {
 		values.Type = ebpf.Hash // the last one wins, on whatever CPU
 	}
 	if p.fixed.Folds != 0 {

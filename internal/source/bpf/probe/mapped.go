@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/kernel"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf/procfile"
 )
 
@@ -110,7 +111,7 @@ func (s *Source) findIn(w *walk, m *mapped) bool {
 func (s *Source) takeMapping(p *probe, m *mapped) bool {
 	f, st, err := procfile.OpenMapping(m.tid, m.start, m.end)
 	if err != nil {
-		settled := denied(err)
+		settled := kernel.Denied(err)
 		if err = explainMapping(err, m.tid); err == nil {
 			return false
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 	"github.com/hotpath-metrics/hotpath/internal/aggregate"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf/binary"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/kernel"
 )
 
 // What probe.bpf.c calls these.
@@ -184,7 +185,7 @@ func (p *probe) constants(f *binary.File, argument func(int) (binary.Operand, er
 			}
 		}
 	}
-	c.MaySleep = b2i(p.cfg.Fetch && readsMemory(&c))
+	c.MaySleep = kernel.Bool(p.cfg.Fetch && readsMemory(&c))
 	return c, nil
 }
 
@@ -202,7 +203,7 @@ func readsMemory(c *probeConfig) bool {
 func located(at binary.Operand, as string) (probeOperand, error) {
 	o := probeOperand{
 		Constant: at.Constant, Word: at.Register, Shift: at.Shift, Index: at.Index, Scale: at.Scale,
-		Size: at.Size, IsSigned: b2i(at.Signed), Cast: 8, CastSigned: b2i(at.Signed),
+		Size: at.Size, IsSigned: kernel.Bool(at.Signed), Cast: 8, CastSigned: kernel.Bool(at.Signed),
 	}
 	switch at.Kind {
 	case binary.Constant:
@@ -215,7 +216,7 @@ func located(at binary.Operand, as string) (probeOperand, error) {
 		return o, fmt.Errorf("%s is floating point, or of no kind that can be read", at.Text)
 	}
 	if c := casts[as]; c.size != 0 {
-		o.Cast, o.CastSigned = c.size, b2i(c.signed)
+		o.Cast, o.CastSigned = c.size, kernel.Bool(c.signed)
 	}
 	return o, nil
 }
@@ -224,8 +225,8 @@ func located(at binary.Operand, as string) (probeOperand, error) {
 func fixed(c *Config, number int) probeConfig {
 	k := probeConfig{
 		Probe: uint32(number), MaxEntries: uint32(c.MaxSeries), Reserve: reserve(c.MaxSeries),
-		Kind: uint8(c.Metric.Kind()), IsEvents: b2i(c.Mode == modeEvents), Folds: b2i(len(c.Attributes) > 0),
-		HasReturn: b2i(c.hasReturn()), KeySize: uint32(keySize),
+		Kind: uint8(c.Metric.Kind()), IsEvents: kernel.Bool(c.Mode == modeEvents), Folds: kernel.Bool(len(c.Attributes) > 0),
+		HasReturn: kernel.Bool(c.hasReturn()), KeySize: uint32(keySize),
 	}
 	if v := c.Value; v != nil {
 		switch {
@@ -241,7 +242,7 @@ func fixed(c *Config, number int) probeConfig {
 	for i, key := range c.keys() {
 		o := c.Attributes[key]
 		a := &k.Attributes[i]
-		a.Type, a.AtReturn, a.Offset = attributeInteger, b2i(o.Return), uint32(offset)
+		a.Type, a.AtReturn, a.Offset = attributeInteger, kernel.Bool(o.Return), uint32(offset)
 		if o.Type == typeString {
 			a.Type, a.Room = attributeString, uint32(o.Length+1)
 		}
@@ -296,11 +297,4 @@ func smallest(is func(uint64) bool) uint64 {
 	}
 	low := uint64(1) << (bits - 1) // of which it is false
 	return low + uint64(sort.Search(1<<(bits-1), func(n int) bool { return is(low + uint64(n)) }))
-}
-
-func b2i(b bool) uint8 {
-	if b {
-		return 1
-	}
-	return 0
 }
