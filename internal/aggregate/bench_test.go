@@ -4,21 +4,9 @@ import (
 	"strconv"
 	"testing"
 
-	"go.opentelemetry.io/collector/pdata/pmetric"
-
 	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 )
-
-// nowhere is the end of a chain that costs nothing.
-type nowhere struct{}
-
-func (nowhere) Process(*emit.Process)                        {}
-func (nowhere) Counter(*emit.Series, uint64)                 {}
-func (nowhere) UpDownCounter(*emit.Series, int64)            {}
-func (nowhere) Gauge(*emit.Series, float64)                  {}
-func (nowhere) Sum(*emit.Series, float64)                    {}
-func (nowhere) Histogram(*emit.Series, *emit.HistogramValue) {}
-func (nowhere) Metrics(pmetric.ResourceMetrics)              {}
 
 // fleet is 100 processes with 100 counters each, all of one service.
 func fleet() ([]*emit.Process, [][]*emit.Series) {
@@ -34,12 +22,12 @@ func fleet() ([]*emit.Process, [][]*emit.Series) {
 }
 
 func BenchmarkFold(b *testing.B) {
-	f := NewFold(nowhere{}, 100, 100)
+	f := NewFold(emittest.Discard{}, 100, 100)
 	run(b, f, func() { f.Begin(1) }, f.End, f.Commit)
 }
 
 func BenchmarkDelta(b *testing.B) {
-	d := NewDelta(nowhere{}, 100)
+	d := NewDelta(emittest.Discard{}, 100)
 	run(b, d, func() { d.Begin(1) }, func() {}, d.Commit)
 }
 

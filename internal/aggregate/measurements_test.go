@@ -288,7 +288,7 @@ func TestStartsLieBeforeTheBatch(t *testing.T) {
 
 // startsOf writes down the starts of processes and counters.
 type startsOf struct {
-	nowhere
+	emittest.Discard
 	starts []int64
 }
 

@@ -21,27 +21,5 @@ func TestMemfdsValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 
 // A memfd lives as long as its process or whoever reads it: a Collector that is killed changes nothing for the living.
 func TestMemfdsAreExactAfterTheCollectorWasKilled(t *testing.T) {
-	b := startBackend(t, eachSeventh)
-	yaml := settings{receiver: findingMemfds, endpoint: b.endpoint()}.yaml()
-	clients := []*client{
-		startThrough(t, inMemfds, cProgram(t, "commands")),
-		startThrough(t, inMemfds, goApp().use(t), "commands"),
-	}
-	n := 0
-	for range 3 {
-		collector := startCollector(t, yaml)
-		for range 20 {
-			n++
-			for _, c := range clients {
-				c.do("add", 10)
-				c.do("open", -2)
-				c.do("set", float64(n)+0.5)
-				c.do("record", float64(n%40))
-			}
-		}
-		for _, c := range clients {
-			checkCommands(b, c, n)
-		}
-		collector.kill()
-	}
+	countThroughKills(t, inMemfds, findingMemfds, nil)
 }

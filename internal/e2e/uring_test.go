@@ -34,30 +34,9 @@ func TestRingsValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 // Whoever counts tells a new Collector everything again.
 func TestRingsAreExactAfterTheCollectorWasKilled(t *testing.T) {
 	env, receiver := throughRings(t)
-	b := startBackend(t, eachSeventh)
-	yaml := settings{receiver: receiver, endpoint: b.endpoint()}.yaml()
-	clients := []*client{
-		startThrough(t, env, cProgram(t, "commands")),
-		startThrough(t, env, goApp().use(t), "commands"),
-	}
-	n := 0
-	for range 3 {
-		collector := startCollector(t, yaml)
-		for i := range 20 {
-			n++
-			if i >= 14 { // a client comes back step by step, with updates, once a second at most
-				time.Sleep(500 * time.Millisecond)
-			}
-			for _, c := range clients {
-				c.do("add", 10)
-				c.do("open", -2)
-				c.do("set", float64(n)+0.5)
-				c.do("record", float64(n%40))
-			}
+	countThroughKills(t, env, receiver, func(i int) {
+		if i >= 14 { // a client comes back step by step, with updates, once a second at most
+			time.Sleep(500 * time.Millisecond)
 		}
-		for _, c := range clients {
-			checkCommands(b, c, n)
-		}
-		collector.kill()
-	}
+	})
 }

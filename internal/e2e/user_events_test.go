@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pmetric"
-
 	"github.com/hotpath-metrics/hotpath/internal/kerneltest"
 )
 
@@ -45,81 +43,7 @@ func TestUserEventsValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 // Whatever a killed Collector missed, one update of a series tells.
 func TestUserEventsAreExactAfterTheCollectorWasKilled(t *testing.T) {
 	kerneltest.Need(t)
-	b := startBackend(t, eachSeventh)
-	yaml := settings{receiver: listening("200ms"), endpoint: b.endpoint()}.yaml()
-	clients := []*client{
-		startThrough(t, throughUserEvents, cProgram(t, "commands")),
-		startThrough(t, throughUserEvents, goApp().use(t), "commands"),
-	}
-	step := func(c *client, n int) {
-		c.do("add", 10)
-		c.do("open", -2)
-		c.do("set", float64(n)+0.5)
-		c.do("record", float64(n%40))
-	}
-	n := 0
-	for range 3 {
-		n++
-		for _, c := range clients {
-			step(c, n) // nobody listens
-		}
-		collector := startCollector(t, yaml)
-		for range 20 {
-			n++
-			for _, c := range clients {
-				step(c, n)
-			}
-		}
-		for _, c := range clients {
-			checkCommands(b, c, n)
-		}
-		for range 20 {
-			n++
-			for _, c := range clients {
-				step(c, n)
-			}
-		}
-		collector.kill()
-	}
-	collector := startCollector(t, yaml)
-	n++
-	for _, c := range clients {
-		step(c, n)
-		checkCommands(b, c, n)
-		c.kill()
-		eventually(t, 20*time.Second, "end of the series", func() bool { return len(b.points(endOf(c))) > 0 })
-	}
-	collector.terminate()
-	starts := map[who]uint64{}
-	for _, p := range b.points(func(p *point) bool { return p.name == "job.done" && !p.noValue }) {
-		if start, known := starts[p.who]; known && start != uint64(p.start) {
-			t.Errorf("%v started at %d, and at %d", p.who, start, p.start)
-		}
-		starts[p.who] = uint64(p.start)
-	}
-}
-
-// checkCommands waits for the totals of a client after n steps.
-func checkCommands(b *backend, c *client, n int) {
-	b.t.Helper()
-	for name, holds := range map[string]func(point) bool{
-		"job.done":  counted(10 * int64(n)),
-		"job.open":  counted(-2 * int64(n)),
-		"job.level": func(p point) bool { return p.double == float64(n)+0.5 },
-		"job.size": func(p point) bool {
-			var sum, zero int
-			for i := 1; i <= n; i++ {
-				sum += i % 40
-				if i%40 == 0 {
-					zero++
-				}
-			}
-			return p.kind == pmetric.MetricTypeExponentialHistogram &&
-				p.histogram.count == uint64(n) && p.histogram.zero == uint64(zero) && p.histogram.sum == float64(sum)
-		},
-	} {
-		b.await(20*time.Second, name+" of "+filepath.Base(c.cmd.Path), both(from(c.pid()), named(name)), holds)
-	}
+	countThroughKills(t, throughUserEvents, listening("200ms"), nil)
 }
 
 // The programs in examples/user-events, with the Collector's configuration beside them.
