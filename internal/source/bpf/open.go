@@ -1,7 +1,6 @@
 package bpf
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -45,13 +44,16 @@ type file struct {
 	st unix.Stat_t
 }
 
-// locate takes hold of what is behind a link in /proc, if it is a memfd. Nothing of a driver runs, whatever it is.
+// locate takes hold of what is behind a link in /proc, if it is a memfd.
 func locate(link string, device uint64) (*file, error) {
-	fd, err := unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", link, err)
+	fd, st, err := procfile.Locate(link)
+	if errors.Is(err, procfile.ErrNotRegular) {
+		return nil, errOther
 	}
-	return hold(fd, device)
+	if err != nil {
+		return nil, err
+	}
+	return hold(fd, st, device)
 }
 
 // locateDescriptor does so with a descriptor of a process. CAP_SYS_PTRACE alone does not open the folder that /proc has them in.
@@ -69,32 +71,30 @@ func locateDescriptor(pid, fd uint32, device uint64) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("get descriptor %d of process %d: %w", fd, pid, err)
 	}
-	return hold(own, device)
-}
-
-// hold takes a descriptor, if it is of a memfd.
-func hold(fd int, device uint64) (*file, error) {
-	f := &file{fd: fd}
-	if err := unix.Fstat(fd, &f.st); err != nil {
-		f.close()
-		return nil, fmt.Errorf("stat memfd: %w", err)
-	}
-	if f.st.Dev != device || f.st.Mode&unix.S_IFMT != unix.S_IFREG {
-		f.close()
+	st, err := procfile.Stat(own)
+	if err != nil {
 		return nil, errOther
 	}
-	return f, nil
+	return hold(own, st, device)
+}
+
+// hold takes the descriptor of a file, if that is a memfd.
+func hold(fd int, st unix.Stat_t, device uint64) (*file, error) {
+	if st.Dev != device {
+		unix.Close(fd)
+		return nil, errOther
+	}
+	return &file{fd: fd, st: st}, nil
 }
 
 func (f *file) close() { _ = unix.Close(f.fd) }
 
 // open opens it for reading, with a lock state of its own.
 func (f *file) open() (int, error) {
-	link := "/proc/self/fd/" + strconv.Itoa(f.fd)
-	if got, err := os.Readlink(link); err != nil || got != name {
+	if got, err := os.Readlink(procfile.Link(f.fd)); err != nil || got != name {
 		return -1, errOther
 	}
-	fd, err := unix.Open(link, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := procfile.Reopen(f.fd)
 	if err != nil {
 		return -1, fmt.Errorf("open memfd: %w", err)
 	}
@@ -110,23 +110,17 @@ func (f *file) open() (int, error) {
 	return fd, nil
 }
 
-// mappingAt returns the end of the mapping of a segment that begins at an address of a process, and how much it read to find that out:
-// it gives up at maxMap.
+// mappingAt returns the end of the mapping of a segment that begins at an address of a process, and how much it read to find that out.
 func mappingAt(pid uint32, address uint64) (end uint64, read int64, err error) {
-	f, err := os.Open(procfile.Path(pid, "maps"))
-	if err != nil {
-		return 0, 0, err
+	read, err = procfile.Mappings(pid, maxMap, func(line []byte) (found bool) {
+		start, until, ok := parseMapping(line)
+		end, found = until, ok && start == address
+		return found
+	})
+	if errors.Is(err, procfile.ErrNoMapping) {
+		err = errOther
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for read < maxMap && lines.Scan() {
-		line := lines.Bytes()
-		read += int64(len(line))
-		if start, end, ok := parseMapping(line); ok && start == address {
-			return end, read, nil
-		}
-	}
-	return 0, read, errOther
+	return end, read, err
 }
 
 // parseMapping takes a line like `7f0123456000-7f0123457000 rw-s 00000000 00:01 4711   /memfd:hotpath (deleted)`, if it is of

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"path"
 	"path/filepath"
 	"slices"
@@ -159,20 +158,7 @@ func (o *Operand) UnmarshalText(text []byte) error {
 
 // Validate names what contradicts itself between entries.
 func (cs Configs) Validate() error {
-	var errs error
-	first := map[string]int{}
-	for i := range cs {
-		c := &cs[i]
-		j, known := first[c.Metric.Name]
-		if !known {
-			first[c.Metric.Name] = i
-			continue
-		}
-		if o := &cs[j]; o.Metric.Type != c.Metric.Type || o.Metric.Unit != c.Metric.Unit || o.fractional() != c.fractional() {
-			errs = errors.Join(errs, fmt.Errorf("%d::metric: %q has another type, unit or kind of scale in %d", i, c.Metric.Name, j))
-		}
-	}
-	return errs
+	return instrument.Same(cs, func(c *Config) (*instrument.Config, bool) { return &c.Metric, c.fractional() })
 }
 
 // Validate names every key that is wrong.
@@ -191,12 +177,7 @@ func (c Config) Validate() error {
 		c.checkOperand("value", c.Value, wrong)
 	}
 	if s := c.Scale; s != nil {
-		switch {
-		case math.IsNaN(*s) || math.IsInf(*s, 0) || *s == 0:
-			wrong("scale", "must be a finite number other than zero")
-		case *s < 0 && c.Metric.RisesOnly():
-			wrong("scale", "must be positive for a %s, is %v", c.Metric.Type, *s)
-		}
+		errs = append(errs, c.Metric.CheckScale(*s))
 	}
 	c.checkAttributes(wrong)
 	if e := c.Filter.Executable; e != nil && (*e == "" || len(*e) > maxExecutable || strings.Contains(*e, "/")) {

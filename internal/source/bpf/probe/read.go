@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -66,7 +65,7 @@ func (s *Source) readAll(ended []processesProcessId) error {
 		gone, err := s.readValues(p)
 		errs = append(errs, err)
 		if err == nil && len(ended) > 0 {
-			errs = append(errs, p.free(gone), p.forgetCalls(func(id processesProcessId) bool { return slices.Contains(ended, id) }))
+			errs = append(errs, p.free(gone), p.forgetCalls(s.hasEnded))
 		}
 		errs = append(errs, s.readSkipped(p))
 	}
@@ -82,6 +81,12 @@ func (s *Source) readAll(ended []processesProcessId) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// hasEnded says whether readProcesses found a process to have ended.
+func (s *Source) hasEnded(id processesProcessId) bool {
+	p := s.processes[id]
+	return p != nil && p.ended
 }
 
 // readProcesses finds out which processes have ended.

@@ -32,20 +32,29 @@ func Locate(path string) (fd int, st unix.Stat_t, err error) {
 	if err != nil {
 		return -1, st, fmt.Errorf("open %s: %w", path, err)
 	}
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return -1, st, fmt.Errorf("stat %s: %w", path, err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		unix.Close(fd)
-		return -1, st, fmt.Errorf("open %s: %w", path, ErrNotRegular)
+	if st, err = Stat(fd); err != nil {
+		return -1, st, fmt.Errorf("open %s: %w", path, err)
 	}
 	return fd, st, nil
 }
 
+// Stat is about a regular file. It closes the descriptor of anything else.
+func Stat(fd int) (st unix.Stat_t, err error) {
+	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = ErrNotRegular
+	}
+	if err != nil {
+		unix.Close(fd)
+	}
+	return st, err
+}
+
+// Link returns the path by which this process has a descriptor of its own.
+func Link(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
 // Reopen opens for reading what was located.
 func Reopen(fd int) (int, error) {
-	return unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return unix.Open(Link(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 }
 
 // Open opens a regular file for reading.
@@ -76,23 +85,37 @@ func OpenMapping(pid uint32, start, end uint64) (*os.File, *unix.Stat_t, error) 
 	return Open(Path(pid, "root"+path))
 }
 
-func mappedPath(pid uint32, start uint64) (string, error) {
+// maxMaps is how much is read to find a mapping, some hundred thousand of them.
+const maxMaps = 32 << 20
+
+func mappedPath(pid uint32, start uint64) (path string, err error) {
+	want := strconv.AppendUint(nil, start, 16)
+	_, err = Mappings(pid, maxMaps, func(line []byte) bool {
+		from, rest, _ := bytes.Cut(line, []byte("-"))
+		_, name, ok := bytes.Cut(rest, []byte("/"))
+		path = "/" + string(name)
+		return ok && bytes.Equal(bytes.TrimLeft(from, "0"), want)
+	})
+	return path, err
+}
+
+// ErrNoMapping says that a process has no such mapping.
+var ErrNoMapping = fmt.Errorf("no such mapping: %w", unix.ENOENT)
+
+// Mappings hands over the lines of a process's /proc/PID/maps until one is found. It returns how many bytes it read, and reads about a limit at most.
+func Mappings(pid uint32, limit int64, found func(line []byte) bool) (read int64, err error) {
 	f, err := os.Open(Path(pid, "maps"))
 	if err != nil {
-		return "", err
+		return 0, err
 	}
 	defer f.Close()
-	want := strconv.AppendUint(nil, start, 16)
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		from, rest, _ := bytes.Cut(lines.Bytes(), []byte("-"))
-		if !bytes.Equal(bytes.TrimLeft(from, "0"), want) {
-			continue
-		}
-		if _, path, ok := bytes.Cut(rest, []byte("/")); ok {
-			return "/" + string(path), nil
+	for lines := bufio.NewScanner(f); read < limit && lines.Scan(); {
+		read += int64(len(lines.Bytes()))
+		if found(lines.Bytes()) {
+			return read, nil
 		}
 	}
-	return "", fmt.Errorf("find mapping of process %d: %w", pid, unix.ENOENT)
+	return read, ErrNoMapping
 }
 
 // Paused reads what a BPF iterator lists, and reads on where the kernel has paused: it does so after a million items of which it had

@@ -3,7 +3,6 @@ package mapping
 import (
 	"errors"
 	"fmt"
-	"math"
 	"path"
 	"strings"
 	"unicode/utf8"
@@ -56,7 +55,7 @@ const (
 // Validate names what contradicts itself between entries.
 func (es Events) Validate() error {
 	var errs error
-	first, declared := map[string]int{}, map[string]int{}
+	declared := map[string]int{}
 	for i := range es {
 		e := &es[i]
 		if e.Fields != "" {
@@ -68,16 +67,8 @@ func (es Events) Validate() error {
 				declared[e.Event] = i
 			}
 		}
-		j, known := first[e.Metric.Name]
-		if !known {
-			first[e.Metric.Name] = i
-			continue
-		}
-		if o := &es[j]; o.Metric.Type != e.Metric.Type || o.Metric.Unit != e.Metric.Unit || o.fractional() != e.fractional() {
-			errs = errors.Join(errs, fmt.Errorf("%d::metric: %q has another type, unit or kind of scale in %d", i, e.Metric.Name, j))
-		}
 	}
-	return errs
+	return errors.Join(errs, instrument.Same(es, func(e *Event) (*instrument.Config, bool) { return &e.Metric, e.fractional() }))
 }
 
 // sameFields says whether two entries declare the same, however they write it.
@@ -97,14 +88,7 @@ func (e Event) Validate() error {
 	if e.Value == "" && e.Metric.NeedsValue() {
 		wrong("value", "a %s needs the field that its values are in", e.Metric.Type)
 	}
-	switch scale := e.factor(); {
-	case math.IsNaN(scale) || math.IsInf(scale, 0):
-		wrong("scale", "must be a finite number")
-	case scale == 0:
-		wrong("scale", "must not be zero, which every value would become; leave it out for 1")
-	case scale < 0 && e.Metric.RisesOnly():
-		wrong("scale", "must be positive for a %s, is %v", e.Metric.Type, scale)
-	}
+	errs = append(errs, e.Metric.CheckScale(e.factor()))
 	if len(e.Attributes) > segment.MaxAttributes {
 		wrong("attributes", "are %d, may be %d", len(e.Attributes), segment.MaxAttributes)
 	}
