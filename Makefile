@@ -3,8 +3,9 @@ TOOL      = go tool -modfile=internal/tools/go.mod
 LINT      = go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod golangci-lint
 COLLECTOR = _build/otelcol-hotpath
 HERE      = $(TESTFLAGS) -skip '^(TestUserEvents|TestSetting|TestSoak)' # those are for virtual machines, or take long
+SERIAL    = internal/source/bpf/binary # one goroutine, and much slower under -race
 export CMD KERNEL
-MODULES   = . client/go bench
+MODULES   = . client/go cmd/hotpath bench
 
 .PHONY: help
 help: ## this list
@@ -18,15 +19,18 @@ run: build ## build all, start the Collector and two sample applications, show t
 	@_build/run $(if $(FOR),-for $(FOR))
 
 .PHONY: build
-build: ## build the Collector with ocb: _build/otelcol-hotpath (the first time takes two minutes)
+build: ## build the Collector with ocb, _build/otelcol-hotpath, and the tool, _build/hotpath (the first time takes two minutes)
 	$(TOOL) builder --config builder-config.yaml
+	cd cmd/hotpath && CGO_ENABLED=0 go build -trimpath -o ../../_build/hotpath .
 
 .PHONY: test
 test: build ## run all tests on this kernel, with what they need installed if it can be
 	@internal/tools/packages.sh
-	go test $(HERE) -race ./internal/aggregate/... ./internal/emit/... ./internal/merge/... ./internal/otlp/... ./internal/process/... ./internal/segment/... ./internal/source/... ./receiver/...
+	go test $(HERE) -race $$(go list ./internal/... ./receiver/... | grep -v -e /internal/e2e -e $(SERIAL))
+	go test $(HERE) ./$(SERIAL)
 	cd client/go && go test $(HERE) -race ./... && go test $(HERE) ./...
 	cd bench && go vet ./...
+	cd cmd/hotpath && HOTPATH_OTELCOL=$(CURDIR)/$(COLLECTOR) go test $(HERE) -timeout 20m ./...
 	HOTPATH_OTELCOL=$(CURDIR)/$(COLLECTOR) go test $(HERE) -timeout 20m ./client/c/... ./examples/... ./internal/e2e/...
 	@internal/tools/user_events.sh $(TESTFLAGS)
 	@internal/tools/kernels.sh 6.1 6.12 -- $(TESTFLAGS)

@@ -48,7 +48,7 @@ func runs(t *testing.T, path string) {
 }
 
 func TestHostFilesThatTakeLongAreLookedAtInSeveralLooks(t *testing.T) {
-	const files = 4
+	const files = 2
 	for _, by := range []string{"name", "pattern"} {
 		t.Run(by, func(t *testing.T) {
 			dir := t.TempDir()
