@@ -43,6 +43,7 @@ type common struct {
 	offers
 	programs  *ebpf.Collection // processes.bpf.c
 	processes *ebpf.Map
+	charges   charges
 	lives     []link.Link // what hears of processes' ends and execs
 	mappings  *link.Iter
 	looked    bool      // for files
@@ -71,6 +72,7 @@ func loadCommon(k offers, maxProcesses int, withEvents bool) (c *common, err err
 		return c, err
 	}
 	c.processes = c.programs.Maps[processesMapProcesses]
+	c.charges = charges{users: c.programs.Maps[processesMapUsers], back: map[uint32]*processesUser{}, due: map[uint32]struct{}{}}
 	for _, name := range []string{processesProgEnded, processesProgExecuted} {
 		l, err := link.AttachTracing(link.TracingOptions{Program: c.programs.Programs[name]})
 		if err != nil {
@@ -145,7 +147,7 @@ func (c *common) load(p *probe) (l *loaded, err error) {
 			return l, fmt.Errorf("set %s: %w", probeVarThresholds, err)
 		}
 	}
-	shared := map[string]*ebpf.Map{probeMapProcesses: c.processes, probeMapEvents: c.events, probeMapLost: c.lost}
+	shared := c.shared()
 	for name, m := range l.spec.Maps {
 		if name == constantsMap || shared[name] != nil {
 			continue
@@ -157,6 +159,15 @@ func (c *common) load(p *probe) (l *loaded, err error) {
 		l.maps[name] = own
 	}
 	return l, nil
+}
+
+// shared are the maps that all probes have in common.
+func (c *common) shared() map[string]*ebpf.Map {
+	maps := map[string]*ebpf.Map{probeMapProcesses: c.processes, probeMapUsers: c.charges.users}
+	if c.events != nil {
+		maps[probeMapEvents], maps[probeMapLost] = c.events, c.lost
+	}
+	return maps
 }
 
 // constantsMap has the constants of programs.
@@ -172,7 +183,7 @@ func (c *common) shape(spec *ebpf.CollectionSpec, p *probe) {
 		values.Type = ebpf.Hash // the last one wins, on whatever CPU
 	}
 	if p.fixed.Folds != 0 {
-		spec.Maps[probeMapShares].MaxEntries = c.processes.MaxEntries()
+		spec.Maps[probeMapShares].MaxEntries = c.processes.MaxEntries() + c.charges.users.MaxEntries()
 	}
 	calls := spec.Maps[probeMapCalls]
 	calls.ValueSize, calls.Key, calls.Value = 8+p.fixed.KeySize, nil, nil

@@ -222,11 +222,11 @@ func located(at binary.Operand, as string) (probeOperand, error) {
 }
 
 // fixed are the constants that do not depend on the file.
-func fixed(c *Config, number int) probeConfig {
+func fixed(c *Config, number, maxProcesses int) probeConfig {
 	k := probeConfig{
 		Probe: uint32(number), MaxEntries: uint32(c.MaxSeries), Reserve: reserve(c.MaxSeries),
 		Kind: uint8(c.Metric.Kind()), IsEvents: kernel.Bool(c.Mode == modeEvents), Folds: kernel.Bool(len(c.Attributes) > 0),
-		HasReturn: kernel.Bool(c.hasReturn()), KeySize: uint32(keySize),
+		HasReturn: kernel.Bool(c.hasReturn()), KeySize: uint32(keySize), MaxProcesses: uint32(maxProcesses),
 	}
 	if v := c.Value; v != nil {
 		switch {

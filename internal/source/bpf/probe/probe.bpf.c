@@ -75,7 +75,8 @@ struct config {
 	s32 cgroup_level;
 	u8 kind, value_from, value_signed, is_events, folds;
 	u8 filters_uid, filters_executable, filters_cgroup;
-	u8 has_return, stack_word, return_pops, may_sleep, zero[4];
+	u8 has_return, stack_word, return_pops, may_sleep;
+	u32 max_processes;
 };
 
 const volatile struct config probe = {};
@@ -83,13 +84,16 @@ const volatile struct config probe = {};
 const volatile u64 thresholds[BUCKETS] = {};
 const struct process unknown_process = {};
 const struct value none = {};
+const struct user no_user = {};
 
 struct ledger { u64 entries, calls, cgroup; };
 enum { MADE, FREED, LEDGERS }; /* entries: by the programs; by the collector, which also says which cgroup's hits count */
 
 struct { NUMBER(type, MAP_PERCPU_HASH); NUMBER(max_entries, 1); TYPE(key, struct key); TYPE(value, struct value); } values SEC(".maps");
-/* How many of its entries each process has. */
-struct { NUMBER(type, MAP_HASH); NUMBER(max_entries, 1); TYPE(key, struct process_id); TYPE(value, u64); } shares SEC(".maps");
+/* How many of its entries each process has, and each user: made by the programs, and freed by the collector. */
+enum { OF_PROCESS, OF_USER, FREED_OF_USER };
+struct share { u32 id, of; u64 start; };
+struct { NUMBER(type, MAP_HASH); NUMBER(max_entries, 1); TYPE(key, struct share); TYPE(value, u64); } shares SEC(".maps");
 struct { NUMBER(type, MAP_HASH); NUMBER(max_entries, CALLS); TYPE(key, struct call); TYPE(value, struct in_flight); } calls SEC(".maps");
 struct { NUMBER(type, MAP_ARRAY); NUMBER(max_entries, LEDGERS); TYPE(key, u32); TYPE(value, struct ledger); } ledgers SEC(".maps");
 /* Hits that were not recorded, by reason. */
@@ -228,38 +232,84 @@ static INLINE void load_attributes(void *ctx, struct key *key, u8 at_return)
 	}
 }
 
+/* A user has no more than three times what is left for others, and a process no more than that. What frees counts later than what makes. */
+static INLINE int within(u64 users, u64 freed, u64 room) { return (s64)(users - freed) < (s64)(3 * room); }
+
+/* What a user takes: made, and freed. Nothing where there is no room for another user. */
+static INLINE struct user *charged(u32 uid, struct user *freed)
+{
+	struct user_key key = {.uid = uid};
+	struct user *made = bpf_map_lookup_elem(&users, &key), *by_collector;
+
+	if (!made) {
+		bpf_map_update_elem(&users, &key, &no_user, NOEXIST);
+		made = bpf_map_lookup_elem(&users, &key);
+	}
+	key.freed = 1;
+	by_collector = bpf_map_lookup_elem(&users, &key);
+	*freed = by_collector ? *by_collector : no_user;
+	return made;
+}
+
 static NOINLINE struct process *known(struct key *key)
 {
 	struct process_id id = {.tgid = key->tgid, .start = key->start};
 	struct process *p = bpf_map_lookup_elem(&processes, &id);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct user *all, *user, all_freed, freed;
+	u32 uid = task->cred->euid.val;
 
 	if (p)
 		return p;
+	all = charged(EVERYBODY, &all_freed);
+	user = charged(uid, &freed);
+	if (all && user && !within(user->processes, freed.processes, probe.max_processes - (all->processes - all_freed.processes)))
+		return 0;
 	/* It is made before it is filled in, since there is no room on the stack. */
 	if (bpf_map_update_elem(&processes, &id, &unknown_process, NOEXIST) != 0)
 		return bpf_map_lookup_elem(&processes, &id);
+	if (all)
+		ADD(&all->processes, 1);
+	if (user)
+		ADD(&user->processes, 1);
 	p = bpf_map_lookup_elem(&processes, &id);
-	if (p)
-		describe(p, bpf_get_current_task_btf());
+	if (p) {
+		p->owner = uid;
+		describe(p, task);
+	}
 	return p;
 }
 
-/* Whether a process may have another entry: of a series that could be folded, no more than there is room left for others. */
-static INLINE int admitted(struct key *key, u64 live)
+static INLINE u64 *share_of(u32 id, u32 of, u64 start)
 {
-	struct process_id id = {.tgid = key->tgid, .start = key->start};
-	u64 zero = 0, *share;
+	struct share key = {.id = id, .of = of, .start = start};
+	u64 zero = 0, *share = bpf_map_lookup_elem(&shares, &key);
+
+	if (!share && of != FREED_OF_USER) {
+		bpf_map_update_elem(&shares, &key, &zero, NOEXIST);
+		share = bpf_map_lookup_elem(&shares, &key);
+	}
+	return share;
+}
+
+/* Whether a process may have another entry, of a series that could be folded. */
+static INLINE int admitted(struct key *key, struct process *p, u64 live)
+{
+	u64 *share, *user, *freed, room;
 
 	if (!probe.folds || key->flags & FOLDED)
 		return live < probe.max_entries + probe.reserve;
-	share = bpf_map_lookup_elem(&shares, &id);
-	if (!share) {
-		bpf_map_update_elem(&shares, &id, &zero, NOEXIST);
-		share = bpf_map_lookup_elem(&shares, &id);
-	}
-	if (!share || live >= probe.max_entries || *share >= probe.max_entries - live)
+	if (live >= probe.max_entries)
+		return 0;
+	room = probe.max_entries - live;
+	share = share_of(key->tgid, OF_PROCESS, key->start);
+	user = share_of(p->owner, OF_USER, 0);
+	freed = share_of(p->owner, FREED_OF_USER, 0);
+	if (!share || *share >= room || (user && !within(*user, freed ? *freed : 0, room)))
 		return 0;
 	ADD(share, 1);
+	if (user)
+		ADD(user, 1);
 	return 1;
 }
 
@@ -276,23 +326,25 @@ static NOINLINE struct value *begin(struct key *key)
 	u32 made_key = MADE, freed_key = FREED;
 	struct ledger *made = bpf_map_lookup_elem(&ledgers, &made_key), *freed = bpf_map_lookup_elem(&ledgers, &freed_key);
 	struct value *value = 0;
+	struct process *p;
 	u64 live;
 
 	if (!made || !freed)
 		return 0;
 	live = made->entries - freed->entries;
-	if (!known(key)) {
+	p = known(key);
+	if (!p) {
 		skip(PROCESS_LIMIT);
 		return 0;
 	}
-	if (admitted(key, live)) {
+	if (admitted(key, p, live)) {
 		value = make(key, made);
 	} else if (probe.folds) {
 		key->flags |= FOLDED;
 		key->unknown = 0;
 		__builtin_memset(key->attributes, 0, sizeof key->attributes);
 		value = bpf_map_lookup_elem(&values, key);
-		if (!value && admitted(key, live))
+		if (!value && admitted(key, p, live))
 			value = make(key, made);
 	}
 	if (!value)
@@ -394,17 +446,21 @@ static INLINE void begin_key(struct key *key, struct task_struct *task)
 		__builtin_memset(key->attributes, 0, sizeof key->attributes);
 }
 
-/* Remembers a call until its return. Of one that never came, another has the address by now. No process has more than there is
- * room left for others. */
+/* Remembers a call until its return. Of one that never came, another has the address by now. */
 static INLINE void begin_call(struct call *call, struct in_flight *f, struct process *p)
 {
 	u32 made_key = MADE, freed_key = FREED;
 	struct ledger *made = bpf_map_lookup_elem(&ledgers, &made_key), *freed = bpf_map_lookup_elem(&ledgers, &freed_key);
+	struct user users_freed, *user = charged(p->owner, &users_freed);
+	u64 room;
 
 	if (!made || !freed)
 		return;
-	if (p->calls < CALLS - (made->calls - freed->calls) && bpf_map_update_elem(&calls, call, f, NOEXIST) == 0) {
+	room = CALLS - (made->calls - freed->calls);
+	if (p->calls < room && (!user || within(user->calls, users_freed.calls, room)) && bpf_map_update_elem(&calls, call, f, NOEXIST) == 0) {
 		ADD(&p->calls, 1);
+		if (user)
+			ADD(&user->calls, 1);
 		ADD(&made->calls, 1);
 	} else if (bpf_map_update_elem(&calls, call, f, EXIST) != 0) {
 		skip(CALL_LIMIT);
@@ -417,11 +473,17 @@ static INLINE void end_call(struct call *call, struct key *key)
 	struct process *p = bpf_map_lookup_elem(&processes, &id);
 	u32 made_key = MADE;
 	struct ledger *made = bpf_map_lookup_elem(&ledgers, &made_key);
+	struct user_key owner = {};
+	struct user *user;
 
 	if (bpf_map_delete_elem(&calls, call) != 0 || !p || !made)
 		return;
 	ADD(&p->calls, -1);
 	ADD(&made->calls, -1);
+	owner.uid = p->owner;
+	user = bpf_map_lookup_elem(&users, &owner);
+	if (user)
+		ADD(&user->calls, -1);
 }
 
 SEC("uprobe") int hit(void *ctx)

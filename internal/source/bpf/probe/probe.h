@@ -6,6 +6,8 @@ enum {
 	NAME = 64,
 	CGROUP_NAME = 96,
 	RING = 8 << 20,
+	USERS = 1024, /* that are told apart, with what frees for them: processes of further ones are bounded each by itself */
+	EVERYBODY = 0xffffffff,
 };
 
 struct process_id {
@@ -15,13 +17,19 @@ struct process_id {
 
 struct process {
 	u32 uid;
-	u8 known, ended, zero[2]; /* known: all of this is filled in */
+	u32 owner; /* the user it is charged to: who it ran as when it was first hit */
+	u8 known, ended, zero[6]; /* known: all of this is filled in */
 	u64 calls; /* that have not returned, of all probes */
 	char executable[NAME], cgroup[CGROUP_NAME];
 };
 
 /* Those that were hit. */
 struct { NUMBER(type, MAP_HASH); NUMBER(max_entries, 1); TYPE(key, struct process_id); TYPE(value, struct process); } processes SEC(".maps");
+
+/* What a user's processes take of what all share: made by the programs, and freed by the collector. */
+struct user_key { u32 uid, freed; };
+struct user { u64 processes, calls; };
+struct { NUMBER(type, MAP_HASH); NUMBER(max_entries, 2 * (USERS + 1)); TYPE(key, struct user_key); TYPE(value, struct user); } users SEC(".maps");
 
 static INLINE void describe(struct process *p, struct task_struct *task)
 {

@@ -91,7 +91,7 @@ type probeConfig struct {
 	StackWord         uint8
 	ReturnPops        uint8
 	MaySleep          uint8
-	Zero              [4]uint8
+	MaxProcesses      uint32
 }
 
 type probeInFlight struct {
@@ -135,9 +135,10 @@ type probeOperand struct {
 type probeProcess struct {
 	_          structs.HostLayout
 	Uid        uint32
+	Owner      uint32
 	Known      uint8
 	Ended      uint8
-	Zero       [2]uint8
+	Zero       [6]uint8
 	Calls      uint64
 	Executable [64]int8
 	Cgroup     [96]int8
@@ -148,6 +149,25 @@ type probeProcessId struct {
 	Tgid  uint32
 	Zero  uint32
 	Start uint64
+}
+
+type probeShare struct {
+	_     structs.HostLayout
+	Id    uint32
+	Of    uint32
+	Start uint64
+}
+
+type probeUser struct {
+	_         structs.HostLayout
+	Processes uint64
+	Calls     uint64
+}
+
+type probeUserKey struct {
+	_     structs.HostLayout
+	Uid   uint32
+	Freed uint32
 }
 
 type probeValue struct {
@@ -167,9 +187,11 @@ const (
 	probeMapProcesses      = "processes"
 	probeMapShares         = "shares"
 	probeMapSkipped        = "skipped"
+	probeMapUsers          = "users"
 	probeMapValues         = "values"
 	probeProgHit           = "hit"
 	probeProgReturned      = "returned"
+	probeVarNoUser         = "no_user"
 	probeVarNone           = "none"
 	probeVarProbe          = "probe"
 	probeVarThresholds     = "thresholds"
@@ -233,6 +255,7 @@ type probeMapSpecs struct {
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Shares    *ebpf.MapSpec `ebpf:"shares"`
 	Skipped   *ebpf.MapSpec `ebpf:"skipped"`
+	Users     *ebpf.MapSpec `ebpf:"users"`
 	Values    *ebpf.MapSpec `ebpf:"values"`
 }
 
@@ -240,6 +263,7 @@ type probeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeVariableSpecs struct {
+	NoUser         *ebpf.VariableSpec `ebpf:"no_user"`
 	None           *ebpf.VariableSpec `ebpf:"none"`
 	Probe          *ebpf.VariableSpec `ebpf:"probe"`
 	Thresholds     *ebpf.VariableSpec `ebpf:"thresholds"`
@@ -273,6 +297,7 @@ type probeMaps struct {
 	Processes *ebpf.Map `ebpf:"processes"`
 	Shares    *ebpf.Map `ebpf:"shares"`
 	Skipped   *ebpf.Map `ebpf:"skipped"`
+	Users     *ebpf.Map `ebpf:"users"`
 	Values    *ebpf.Map `ebpf:"values"`
 }
 
@@ -285,6 +310,7 @@ func (m *probeMaps) Close() error {
 		m.Processes,
 		m.Shares,
 		m.Skipped,
+		m.Users,
 		m.Values,
 	)
 }
@@ -293,6 +319,7 @@ func (m *probeMaps) Close() error {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeVariables struct {
+	NoUser         *ebpf.Variable `ebpf:"no_user"`
 	None           *ebpf.Variable `ebpf:"none"`
 	Probe          *ebpf.Variable `ebpf:"probe"`
 	Thresholds     *ebpf.Variable `ebpf:"thresholds"`

@@ -19,7 +19,8 @@ import (
 type process struct {
 	measured   *aggregate.Measured
 	executable string
-	start      int64 // of its series, in UNIX nanoseconds
+	owner      uint32 // whom the programs charge
+	start      int64  // of its series, in UNIX nanoseconds
 	ended      bool
 }
 
@@ -65,7 +66,7 @@ func (s *Source) begin(id processesProcessId, known *processesProcess) *process 
 	if m == nil {
 		return nil
 	}
-	p := &process{measured: m, executable: text(known.Executable[:]), start: start}
+	p := &process{measured: m, executable: text(known.Executable[:]), owner: known.Owner, start: start}
 	s.processes[id] = p
 	return p
 }

@@ -23,9 +23,10 @@ type processesIdentity struct {
 type processesProcess struct {
 	_          structs.HostLayout
 	Uid        uint32
+	Owner      uint32
 	Known      uint8
 	Ended      uint8
-	Zero       [2]uint8
+	Zero       [6]uint8
 	Calls      uint64
 	Executable [64]int8
 	Cgroup     [96]int8
@@ -38,12 +39,25 @@ type processesProcessId struct {
 	Start uint64
 }
 
+type processesUser struct {
+	_         structs.HostLayout
+	Processes uint64
+	Calls     uint64
+}
+
+type processesUserKey struct {
+	_     structs.HostLayout
+	Uid   uint32
+	Freed uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	processesMapIdentified = "identified"
 	processesMapProcesses  = "processes"
+	processesMapUsers      = "users"
 	processesProgEnded     = "ended"
 	processesProgExecuted  = "executed"
 	processesProgIdentify  = "identify"
@@ -104,6 +118,7 @@ type processesProgramSpecs struct {
 type processesMapSpecs struct {
 	Identified *ebpf.MapSpec `ebpf:"identified"`
 	Processes  *ebpf.MapSpec `ebpf:"processes"`
+	Users      *ebpf.MapSpec `ebpf:"users"`
 }
 
 // processesVariableSpecs contains global variables before they are loaded into the kernel.
@@ -134,12 +149,14 @@ func (o *processesObjects) Close() error {
 type processesMaps struct {
 	Identified *ebpf.Map `ebpf:"identified"`
 	Processes  *ebpf.Map `ebpf:"processes"`
+	Users      *ebpf.Map `ebpf:"users"`
 }
 
 func (m *processesMaps) Close() error {
 	return _ProcessesClose(
 		m.Identified,
 		m.Processes,
+		m.Users,
 	)
 }
 

@@ -43,10 +43,7 @@ func (l *loaded) load(c *common, constants probeConfig) (*ebpf.Collection, error
 			program.Flags |= unix.BPF_F_SLEEPABLE
 		}
 	}
-	replacements := map[string]*ebpf.Map{probeMapProcesses: c.processes}
-	if c.events != nil {
-		replacements[probeMapEvents], replacements[probeMapLost] = c.events, c.lost
-	}
+	replacements := c.shared()
 	for name, m := range l.maps {
 		replacements[name] = m
 	}

@@ -30,6 +30,7 @@ type reader struct {
 	out     []probeValue
 	entries map[string]*entry
 	freed   probeLedger
+	back    map[uint32]uint64 // what users got back of their entries
 }
 
 // entry is what was read of one before.
@@ -39,7 +40,7 @@ type entry struct {
 }
 
 func newReader(p *probe) (*reader, error) {
-	r := &reader{values: p.loaded.maps[probeMapValues], keySize: int(p.fixed.KeySize), perCPU: 1, entries: map[string]*entry{}}
+	r := &reader{values: p.loaded.maps[probeMapValues], keySize: int(p.fixed.KeySize), perCPU: 1, entries: map[string]*entry{}, back: map[uint32]uint64{}}
 	if r.values.Type() == ebpf.PerCPUHash {
 		var err error
 		if r.perCPU, err = ebpf.PossibleCPU(); err != nil {
@@ -65,7 +66,7 @@ func (s *Source) readAll(ended []processesProcessId) error {
 		gone, err := s.readValues(p)
 		errs = append(errs, err)
 		if err == nil && len(ended) > 0 {
-			errs = append(errs, p.free(gone), p.forgetCalls(s.hasEnded))
+			errs = append(errs, s.free(p, gone), s.forgetCalls(p, s.hasEnded))
 		}
 		errs = append(errs, s.readSkipped(p))
 	}
@@ -74,13 +75,11 @@ func (s *Source) readAll(ended []processesProcessId) error {
 	}
 	for _, id := range ended {
 		s.processes[id].measured.End()
+		errs = append(errs, s.forget(id))
 		delete(s.processes, id)
 		s.last = nil
-		if err := s.forget(id); err != nil {
-			errs = append(errs, err)
-		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.common.charges.settle())...)
 }
 
 // hasEnded says whether readProcesses found a process to have ended.
@@ -188,14 +187,25 @@ func number(bits uint64, signed bool) aggregate.Number {
 }
 
 // free makes room for the entries of others.
-func (p *probe) free(keys [][]byte) error {
+func (s *Source) free(p *probe, keys [][]byte) error {
 	r := p.reader
+	owners := map[uint32]struct{}{}
 	for _, key := range keys {
-		if err := r.values.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := remove(r.values, key); err != nil {
 			return fmt.Errorf("free probe %d: %w", p.number, err)
 		}
 		delete(r.entries, string(key))
 		r.freed.Entries++
+		if k := parseKey(key); p.fixed.Folds != 0 && !k.folded {
+			owner := s.processes[k.id].owner
+			r.back[owner]++
+			owners[owner] = struct{}{}
+		}
+	}
+	for owner := range owners {
+		if err := p.settleEntries(owner); err != nil {
+			return err
+		}
 	}
 	return p.publish()
 }
@@ -212,13 +222,18 @@ func (p *probe) publish() error {
 // forget lets the kernel forget a process.
 func (s *Source) forget(id processesProcessId) error {
 	for _, p := range s.probes {
-		if err := p.loaded.maps[probeMapShares].Delete(id); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if p.fixed.Folds == 0 {
+			continue
+		}
+		if err := remove(p.loaded.maps[probeMapShares], probeShare{Id: id.Tgid, Of: ofProcess, Start: id.Start}); err != nil {
 			return fmt.Errorf("forget process: %w", err)
 		}
 	}
-	if err := s.common.processes.Delete(id); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := remove(s.common.processes, id); err != nil {
 		return fmt.Errorf("forget process: %w", err)
 	}
+	s.common.charges.of(s.processes[id].owner).Processes++
+	s.common.charges.of(everybody).Processes++
 	return nil
 }
 

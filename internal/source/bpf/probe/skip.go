@@ -36,7 +36,7 @@ func (s *Source) readSkipped(p *probe) error {
 		n += missed
 	}
 	s.skip(missed, &p.missed, n)
-	return p.sweep(s.skips[callLimit] > before)
+	return s.sweep(p, s.skips[callLimit] > before)
 }
 
 // skip counts what came to a running total.

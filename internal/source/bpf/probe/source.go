@@ -94,17 +94,21 @@ func New(configs Configs, optional bool, limits Limits, logger *zap.Logger, tele
 func (s *Source) Start(context.Context, component.Host) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.reset()
+	if err := errors.Join(s.enter(), s.missing); err != nil && !s.optional {
+		return errors.Join(err, s.unload())
+	}
+	s.running = true
+	return nil
+}
+
+func (s *Source) reset() {
 	s.started = time.Now().UnixNano()
 	s.table = aggregate.NewMeasurements(aggregate.MeasurementLimits{
 		// As many again may have ended without having been delivered.
 		Processes: 2 * s.limits.Processes, Series: s.limits.Series, SeriesPerUID: s.limits.SeriesPerUID,
 	})
 	s.processes, s.last, s.skips = map[processesProcessId]*process{}, nil, map[string]int64{}
-	if err := errors.Join(s.enter(), s.missing); err != nil && !s.optional {
-		return errors.Join(err, s.unload())
-	}
-	s.running = true
-	return nil
 }
 
 // enter has the kernel run the programs. What keeps single probes from their places is in missing then.
@@ -150,7 +154,7 @@ func (s *Source) newProbe(number int) (*probe, error) {
 	c := &s.configs[number]
 	in := c.Metric.Instrument(c.fractional())
 	p := &probe{
-		cfg: c, number: number, keys: c.keys(), fixed: fixed(c, number), rewritesNops: s.common.rewritesNops,
+		cfg: c, number: number, keys: c.keys(), fixed: fixed(c, number, s.limits.Processes), rewritesNops: s.common.rewritesNops,
 		stream:   s.table.Stream(in, c.keys(), c.scale()),
 		overflow: s.table.Stream(in, []string{overflowKey}, c.scale()),
 		files:    map[fileID]*attached{}, current: map[fileID]struct{}{}, refused: map[fileID]refusal{}, swept: time.Now(),
