@@ -5,7 +5,7 @@ COLLECTOR = _build/otelcol-hotpath
 HERE      = $(TESTFLAGS) -skip '^(TestUserEvents|TestSetting|TestSoak)' # those are for virtual machines, or take long
 SERIAL    = internal/source/bpf/binary # one goroutine, and much slower under -race
 export CMD KERNEL
-MODULES   = . client/go cmd/hotpath bench
+MODULES   = . client/go cmd/hotpath bench internal/tools/kubernetes
 
 .PHONY: help
 help: ## this list
@@ -30,6 +30,7 @@ test: build ## run all tests on this kernel, with what they need installed if it
 	go test $(HERE) ./$(SERIAL)
 	cd client/go && go test $(HERE) -race ./... && go test $(HERE) ./...
 	cd bench && go vet ./...
+	cd internal/tools/kubernetes && go test ./...
 	cd cmd/hotpath && HOTPATH_OTELCOL=$(CURDIR)/$(COLLECTOR) go test $(HERE) -timeout 20m ./...
 	HOTPATH_OTELCOL=$(CURDIR)/$(COLLECTOR) go test $(HERE) -timeout 20m ./client/c/... ./examples/... ./internal/e2e/...
 	@internal/tools/user_events.sh $(TESTFLAGS)
@@ -46,6 +47,7 @@ vm: ## run CMD='...' as root in a virtual machine: on a kernel with user_events 
 
 .PHONY: bench
 bench: ## measure every budget beside its alternative, on this machine
+	@internal/tools/packages.sh bench
 	cd bench && go run .
 	@internal/tools/user_events_bench.sh
 

@@ -64,13 +64,19 @@ func runCollector(t testing.TB, yaml string) *collector {
 func startCollector(t testing.TB, yaml string) *collector {
 	t.Helper()
 	c := runCollector(t, yaml)
-	eventually(t, time.Minute, "Collector that is ready", func() bool {
+	c.ready()
+	return c
+}
+
+// ready waits until the Collector runs.
+func (c *collector) ready() {
+	c.t.Helper()
+	eventually(c.t, time.Minute, "Collector that is ready", func() bool {
 		if !c.running() {
-			t.Fatalf("the Collector ended: %v", c.err)
+			c.t.Fatalf("the Collector ended: %v", c.err)
 		}
 		return strings.Contains(c.log.String(), "Everything is ready")
 	})
-	return c
 }
 
 // terminate ends the Collector in order.

@@ -49,7 +49,7 @@ func TestKilledCollectorLosesNothing(t *testing.T) {
 	if len(entries) < 100 || refused < 5 {
 		t.Errorf("too little happened: %d processes, %d refused requests", len(entries), refused)
 	}
-	checkLedger(t, b, entries)
+	checkTallies(t, lastValues(t, b), entries)
 }
 
 // segments are the files of clients in the directory.
@@ -70,10 +70,9 @@ func segments(t *testing.T, dir string) (names []string) {
 // tally is what the backend knows of a process.
 type tally struct{ counted, recorded, level uint64 }
 
-// checkLedger compares the last values of each process with what it noted.
-func checkLedger(t *testing.T, b *backend, entries map[int64]entry) {
+// checkTallies compares the last values of each process with what it noted.
+func checkTallies(t *testing.T, got map[int64]tally, entries map[int64]entry) {
 	t.Helper()
-	got := lastValues(t, b)
 	var killed, idle int
 	var sum uint64
 	for pid, e := range entries {

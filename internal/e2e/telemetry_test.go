@@ -50,7 +50,7 @@ func TestCollectorReportsAboutTheReceiver(t *testing.T) {
 var withoutReceiver = strings.NewReplacer(`{receiver="hotpath"}`, "", `receiver="hotpath",`, "", `,receiver="hotpath"`, "")
 
 // scrape returns the samples of the receiver; of labels, only those of its own are kept.
-func scrape(t *testing.T, port int) map[string]float64 {
+func scrape(t testing.TB, port int) map[string]float64 {
 	t.Helper()
 	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
 	if err != nil {
