@@ -58,3 +58,9 @@ type EventTelemetry interface {
 	// EventsNearLimit counts events that came near the size beyond which the kernel drops them without a word.
 	EventsNearLimit(n int64)
 }
+
+// SegmentEventTelemetry is what a source reports that has segments and is told of them by events.
+type SegmentEventTelemetry interface {
+	Telemetry
+	EventTelemetry
+}

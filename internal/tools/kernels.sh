@@ -1,6 +1,7 @@
 #!/bin/sh
 # Run the tests of the sources bpf and io_uring on the distribution's own kernels, in virtual machines. TestAtExit* are for Linux 6.16
-# and later, TestHost* the same on every kernel; TestSetting* change settings of the kernel, and so are for machines alone.
+# and later, TestHost* the same on every kernel; TestSetting* change settings of the kernel, and so are for machines alone;
+# TestLastSetting* for such as end after them.
 # Usage: kernels.sh RELEASE... [-- FLAGS OF go test]
 set -eu
 cd "$(dirname "$0")/../.."
@@ -37,6 +38,7 @@ for release in $releases; do
 		cd ../../uring && HOTPATH_TEST_SETTINGS=1 $tests/uring.test -test.timeout 10m -test.skip '^($lacks)'$flags || status=1
 		[ $release = 6.1 ] || (cd ../../../client/go && HOTPATH_TEST_MACHINE=1 $tests/client.test -test.timeout 5m -test.run '^TestSetting'$flags) || status=1
 		cd ring && $tests/ring.test -test.timeout 5m -test.skip '^($lacks)'$flags || status=1
+		cd .. && HOTPATH_TEST_SETTINGS=last $tests/uring.test -test.run '^TestLastSetting'$flags || status=1
 		exit \$status" || status=1
 done
 exit $status

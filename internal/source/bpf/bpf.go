@@ -19,7 +19,7 @@ import (
 )
 
 // New returns a source that reads nothing until Start.
-func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry Telemetry) receiver.Source {
+func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry receiver.SegmentEventTelemetry) receiver.Source {
 	var all parts
 	if cfg.Segments {
 		all = append(all, newMemfds(cfg.Optional, limits, logger, telemetry))

@@ -70,7 +70,7 @@ func TestRefusalsOfManyMemfdsAreFewLines(t *testing.T) {
 	require.NoError(t, s.Start(context.Background(), nil))
 	assert.NoError(t, s.Shutdown(context.Background()))
 	assert.GreaterOrEqual(t, tel.reasons()[string(segment.ErrMagic)], int64(300))
-	assert.LessOrEqual(t, logs.Len(), 3*logAtMost)
+	assert.LessOrEqual(t, logs.Len(), 30, "ten of each message")
 }
 
 func TestSegmentWaitsForADescriptor(t *testing.T) {

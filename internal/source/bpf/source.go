@@ -10,24 +10,11 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	processes "github.com/hotpath-metrics/hotpath/internal/process"
 	receiver "github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
-)
-
-// Telemetry is what the source reports about itself: segments, and the notices that the kernel had no room for.
-type Telemetry interface {
-	receiver.Telemetry
-	receiver.EventTelemetry
-}
-
-// Of each message, logAtMost are logged in logEvery.
-const (
-	logEvery  = 10 * time.Second
-	logAtMost = 10
 )
 
 var errStopped = errors.New("bpf source is not started")
@@ -37,7 +24,7 @@ type source struct {
 	optional bool
 	limits   segments.Limits
 	logger   *zap.Logger
-	tel      Telemetry
+	tel      receiver.SegmentEventTelemetry // notices that the kernel had no room for are events
 
 	reading sync.WaitGroup
 	mu      sync.Mutex // guards all below: segments are admitted as they are announced
@@ -61,13 +48,8 @@ type source struct {
 	listed, mapped time.Time // when descriptors and mappings were last looked through
 }
 
-func newMemfds(optional bool, limits segments.Limits, logger *zap.Logger, telemetry Telemetry) *source {
-	return &source{optional: optional, limits: limits, logger: logger.WithOptions(zap.WrapCore(bounded)), tel: telemetry}
-}
-
-// bounded leaves some of each message: anybody can have thousands of segments refused, which are counted all.
-func bounded(core zapcore.Core) zapcore.Core {
-	return zapcore.NewSamplerWithOptions(core, logEvery, logAtMost, 0)
+func newMemfds(optional bool, limits segments.Limits, logger *zap.Logger, telemetry receiver.SegmentEventTelemetry) *source {
+	return &source{optional: optional, limits: limits, logger: receiver.Bounded(logger), tel: telemetry}
 }
 
 // Start loads the programs and finds the segments that are there already.
@@ -86,25 +68,33 @@ func (s *source) Start(context.Context, component.Host) error {
 }
 
 func (s *source) enter() error {
-	if err := processes.CheckNamespace(); err != nil {
-		return fmt.Errorf("find processes: %w", err)
-	}
-	device, err := memfdDevice()
-	if err != nil {
-		return err
-	}
-	p, err := load(device)
+	device, p, err := begin()
 	if err != nil {
 		return err
 	}
 	if !p.exact {
-		s.logger.Info("Processes that end within a millisecond or so of their first count are lost: this kernel gives their memory up too early (before Linux 6.16)")
+		s.logger.Info(inexact)
 	}
 	s.loaded, s.device, s.lost = p, device, nil
 	s.reading.Go(func() { s.listen(p) })
 	s.listed, s.mapped = time.Time{}, time.Time{}
 	s.look() // after the programs run, so that nothing appears unseen
 	return nil
+}
+
+// inexact is worth a word where [programs.exact] is false.
+const inexact = "Processes that end within a millisecond or so of their first count are lost: this kernel gives their memory up too early (before Linux 6.16)"
+
+// begin has the kernel run the programs. It also returns the device that memfds are on.
+func begin() (device uint64, p *programs, err error) {
+	if err := processes.CheckNamespace(); err != nil {
+		return 0, nil, fmt.Errorf("find processes: %w", err)
+	}
+	if device, err = memfdDevice(); err != nil {
+		return 0, nil, err
+	}
+	p, err = load(device)
+	return device, p, err
 }
 
 // listen takes notices until the programs are closed.

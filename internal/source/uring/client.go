@@ -75,6 +75,11 @@ func (h *hub) attach(conn *connection, said *hello) error {
 		}
 		return fmt.Errorf("%w: descriptor %d: %w", errRing, said.ring, err)
 	}
+	if err := conn.peer.same(pidfd); err != nil {
+		r.Close()
+		unix.Close(pidfd)
+		return err
+	}
 	c, err := h.clientOf(conn.peer, pidfd, said)
 	if err != nil {
 		r.Close()
@@ -134,7 +139,7 @@ func (h *hub) clientOf(p peer, pidfd int, said *hello) (*client, error) {
 
 // admit has the set read the image.
 func (h *hub) admit(c *client) error {
-	if c.segment != nil {
+	if c.segment != nil || c.refused != nil { // which ends it soon
 		return nil
 	}
 	var st unix.Stat_t
@@ -167,6 +172,8 @@ func (h *hub) detach(c *client) {
 		if _, err := h.take(c); err != nil {
 			h.logger.Warn("Cannot read the last messages of a ring", zap.String("name", c.Name()), zap.Error(err))
 		}
+		// Closing it does not do that, as long as the client has it too.
+		_ = unix.EpollCtl(h.rings, unix.EPOLL_CTL_DEL, c.ring.FD(), nil)
 		c.ring.Close()
 		c.ring = nil
 	}

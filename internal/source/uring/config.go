@@ -23,7 +23,7 @@ type Config struct {
 	Mode string `mapstructure:"mode"`
 	// CQEntries is how many messages there is room for on the way from one client to the collector, a power of two.
 	CQEntries int `mapstructure:"cq_entries"`
-	// OverflowBudget is how much the kernel may hold of messages that a client sent though there was no room.
+	// OverflowBudget is how much the kernel may hold of messages that a client sent though there was no room, reckoned by the time that it takes to send them.
 	OverflowBudget bytesize.Size `mapstructure:"overflow_budget"`
 	// Latency is how long messages may wait before they are read. Longer, fewer wake-ups.
 	Latency time.Duration `mapstructure:"latency"`

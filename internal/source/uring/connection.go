@@ -54,7 +54,7 @@ func (h *hub) accept() {
 
 // listenAgain accepts connections again where that had failed.
 func (h *hub) listenAgain() {
-	h.deaf = watch(h.control, h.listener.fd, idListener) != nil
+	h.deaf = h.deaf && watch(h.control, h.listener.fd, idListener) != nil
 }
 
 func (h *hub) greet(fd int) {
@@ -140,6 +140,7 @@ func (h *hub) parse(c *connection, b []byte) error {
 		b = rest
 	}
 	switch {
+	case kept && len(b) == len(c.partial): // still not whole
 	case kept && len(b) > 0:
 		h.memory.give(c.peer.uid, int64(len(c.partial)-len(b)))
 		c.partial = append(c.partial[:0], b...)
@@ -224,9 +225,7 @@ func (h *hub) disconnect(c *connection) {
 	if c.client != nil {
 		h.detach(c.client)
 	}
-	if h.deaf {
-		h.listenAgain()
-	}
+	h.listenAgain()
 }
 
 // timeout refuses who has not said hello in time.

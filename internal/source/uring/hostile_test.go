@@ -3,6 +3,7 @@ package uring
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -110,10 +111,10 @@ func TestForgedTailsEndTheConnectionOrLie(t *testing.T) {
 	honest := f.bystander()
 	for _, ahead := range []uint32{4097, 1 << 31, 1<<32 - 1} {
 		c := f.connect(anyone(), requests)
-		atomic.StoreUint32(c.Target.Word(c.Target.P.CQ.Tail), c.Target.Head()+ahead)
+		f.mu.Lock()
 		require.NoError(t, c.Flood(uringtest.Word{Index: 1, Value: 5})) // by which it is looked at
 		atomic.StoreUint32(c.Target.Word(c.Target.P.CQ.Tail), c.Target.Head()+ahead)
-		f.collect()
+		f.mu.Unlock()
 		assert.Contains(t, refusal(t, c), "claims to hold more")
 	}
 	assert.EqualValues(t, 3, f.tel.Skipped()["ring"])
@@ -152,7 +153,7 @@ func TestForgedCompletionsAndHeadsCostNobodyElse(t *testing.T) {
 	<-done
 }
 
-// readOnce is a client whose ring was read, so that the kernel's word on what overflows afterwards is believed to be short.
+// readOnce is a client whose ring was read, so that what overflows afterwards is not refused at once.
 func (f *fixture) readOnce(h uringtest.Hello) *uringtest.Client {
 	f.Helper()
 	c := f.connect(h, requests)
@@ -191,7 +192,7 @@ func TestFloodIsDroppedByTheBudgetAndMayComeBack(t *testing.T) {
 }
 
 func TestOverflowBelowTheBudgetIsForgivenIfItIsTakenBack(t *testing.T) {
-	f := setUp(t, func(c *Config, _ *segments.Limits) { c.CQEntries = 64 })
+	f := setUp(t, func(c *Config, _ *segments.Limits) { c.CQEntries, c.OverflowBudget = 64, 1<<30 })
 	c := f.readOnce(anyone())
 	f.mu.Lock() // nobody reads meanwhile
 	for i := range 100 {
@@ -209,7 +210,7 @@ func TestOverflowBelowTheBudgetIsForgivenIfItIsTakenBack(t *testing.T) {
 }
 
 func TestOverflowThatStaysEndsTheConnection(t *testing.T) {
-	f := setUp(t, func(c *Config, _ *segments.Limits) { c.CQEntries = 64 })
+	f := setUp(t, func(c *Config, _ *segments.Limits) { c.CQEntries, c.OverflowBudget = 64, 1<<30 })
 	c := f.readOnce(anyone())
 	f.mu.Lock()
 	for i := range 100 {
@@ -219,7 +220,51 @@ func TestOverflowThatStaysEndsTheConnection(t *testing.T) {
 	assert.Contains(t, refusal(t, c), "not taken back within 1s")
 }
 
-func TestRingThatOverflowedBeforeItIsOfferedIsNotMeasured(t *testing.T) {
+func TestOverflowIsNoLongerBorneThanTheBudgetMayLast(t *testing.T) {
+	f := setUp(t, func(c *Config, _ *segments.Limits) { c.CQEntries, c.OverflowBudget = 64, 4<<20 })
+	c := f.readOnce(anyone())
+	f.mu.Lock()
+	for range 100 {
+		require.NoError(t, c.Flood(uringtest.Word{Index: 1, Value: 1}))
+	}
+	f.mu.Unlock()
+	assert.Contains(t, refusal(t, c), "not taken back within 13.1072ms")
+}
+
+// What the kernel tells of a ring is as long as its owner wants it to be.
+func TestRingThatKnowsMuchHoldsNobodyUpWhenItOverflows(t *testing.T) {
+	const files = 15_000
+	needDescriptors(t, files) // or no more can be registered
+	f := setUp(t, func(c *Config, _ *segments.Limits) { c.CQEntries = 64 })
+	honest := f.bystander()
+	c := f.readOnce(anyone())
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for range 15 {
+		name := strings.Repeat("x", 250)
+		require.NoError(t, os.Mkdir(name, 0o755))
+		require.NoError(t, os.Chdir(name))
+	}
+	file, err := os.Create("file")
+	require.NoError(t, err)
+	defer file.Close()
+	fds := make([]int32, files)
+	for i := range fds {
+		fds[i] = int32(file.Fd())
+	}
+	require.NoError(t, c.Target.RegisterFiles(fds))
+	began := time.Now()
+	f.mu.Lock()
+	for range 100 {
+		require.NoError(t, c.Flood(uringtest.Word{Index: 1, Value: 1}))
+	}
+	f.mu.Unlock()
+	honest.check()
+	assert.Less(t, time.Since(began), time.Second)
+	assert.Contains(t, refusal(t, c), "there was no room")
+}
+
+func TestRingThatOverflowedBeforeItIsOfferedIsRefused(t *testing.T) {
 	f := setUp(t, func(c *Config, _ *segments.Limits) { c.CQEntries = 64 })
 	honest := f.bystander()
 	c := f.dial()

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/internal/quota"
@@ -19,7 +20,8 @@ const descriptorsPerClient = 4
 const (
 	idListener = 0
 	idWake     = 1
-	firstID    = 2
+	idGone     = 2
+	firstID    = 4
 	pidfdBit   = 1 // set in events about a client's process
 )
 
@@ -71,13 +73,46 @@ func newHub(s *source, kernel *ring.Kernel, l *listener) (*hub, error) {
 			return nil, fmt.Errorf("make epoll: %w", err)
 		}
 	}
-	for fd, id := range map[int]uint64{l.fd: idListener, h.wake: idWake} {
-		if err := watch(h.control, fd, id); err != nil {
-			h.closeOwn()
-			return nil, err
-		}
+	err := watch(h.control, h.wake, idWake)
+	if err == nil {
+		err = h.watchListener()
+	}
+	if err != nil {
+		h.closeOwn()
+		return nil, err
 	}
 	return h, nil
+}
+
+func (h *hub) watchListener() error {
+	if l := h.listener; l.gone >= 0 {
+		if err := watch(h.control, l.gone, idGone); err != nil {
+			return err
+		}
+	}
+	return watch(h.control, h.listener.fd, idListener)
+}
+
+// listenAnew makes the socket again if somebody has removed it. Connections stay what they are.
+func (h *hub) listenAnew() error {
+	if !h.listener.lost() {
+		return nil
+	}
+	if h.listener.fd >= 0 {
+		h.logger.Warn("The socket was removed: making it again", zap.String("socket", h.cfg.Socket))
+		h.accept() // those who wait
+	}
+	h.listener.close() // which takes it out of epoll
+	mode, err := h.cfg.mode()
+	if err != nil {
+		return err
+	}
+	l, err := listen(h.cfg.Socket, mode)
+	if err != nil {
+		return err
+	}
+	h.listener, h.deaf = l, false
+	return h.watchListener()
 }
 
 // share bounds the number of clients by the descriptors that there are, too, of which a user gets half: none shall keep others out.
@@ -133,6 +168,9 @@ func (h *hub) closeOwn() {
 	}
 }
 
+// looks is how many it takes to heed every socket and every end once: the kernel hands them out in turn.
+func (h *hub) looks() int { return 1 + (len(h.sockets)+len(h.clients)+2)/heedAtMost }
+
 // report tells what was read since the last time.
 func (h *hub) report() {
 	h.tel.EventsRead(h.read)
@@ -165,7 +203,5 @@ func (h *hub) expire(now time.Time) {
 		}
 		c.busy = false
 	}
-	if h.deaf {
-		h.listenAgain()
-	}
+	h.listenAgain()
 }

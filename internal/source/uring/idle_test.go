@@ -53,6 +53,17 @@ func thousand(args []string) error {
 	return nil
 }
 
+func needDescriptors(t testing.TB, n uint64) {
+	t.Helper()
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	limit.Cur = limit.Max
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	if limit.Max < n {
+		t.Skipf("needs %d descriptors", n)
+	}
+}
+
 func status(t testing.TB, key string) (n int) {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/status")
@@ -68,13 +79,7 @@ func status(t testing.TB, key string) (n int) {
 
 func TestThousandIdleClientsTakeLittleMemoryAndNoTime(t *testing.T) {
 	const clients = 1000
-	var limit unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	limit.Cur = limit.Max
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
-	if limit.Max < 12*clients {
-		t.Skipf("needs %d descriptors", 12*clients)
-	}
+	needDescriptors(t, 12*clients)
 	f := setUp(t)
 	for range 2 {
 		f.collect()
@@ -101,10 +106,10 @@ func TestThousandIdleClientsTakeLittleMemoryAndNoTime(t *testing.T) {
 	// The waiting thread sleeps.
 	var start, end unix.Rusage
 	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &start))
-	turns := f.looks()
+	turns := f.turns()
 	time.Sleep(3 * time.Second)
 	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &end))
-	assert.Equal(t, turns, f.looks(), "wake-ups")
+	assert.Equal(t, turns, f.turns(), "wake-ups")
 	used := time.Duration(end.Utime.Nano() + end.Stime.Nano() - start.Utime.Nano() - start.Stime.Nano())
 	t.Logf("%v of CPU in 3 s", used)
 	assert.Less(t, used, 100*time.Millisecond)
@@ -113,7 +118,7 @@ func TestThousandIdleClientsTakeLittleMemoryAndNoTime(t *testing.T) {
 	}
 }
 
-func (f *fixture) looks() (n uint64) {
+func (f *fixture) turns() (n uint64) {
 	f.inside(func(h *hub) { n = h.turns })
 	return n
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,9 @@ const backlog = 4096
 // listener is the socket at which clients connect.
 type listener struct {
 	fd   int
-	lock int    // descriptor of a file that says whose the path is; -1 for an abstract name
-	path string // "" for an abstract name
+	path string // "" for an abstract name, which has nothing of the rest
+	lock int    // descriptor of a file that says whose the path is
+	gone int    // inotify: the socket or its directory was removed or renamed; -1 where there is none
 	key  segments.Key
 }
 
@@ -29,7 +31,7 @@ func listen(name string, mode uint32) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make socket: %w", err)
 	}
-	l := &listener{fd: fd, lock: -1}
+	l := &listener{fd: fd, lock: -1, gone: -1}
 	if strings.HasPrefix(name, "@") {
 		err = l.bind(name)
 	} else {
@@ -87,10 +89,56 @@ func (l *listener) bindFile(path string, mode uint32) error {
 		return fmt.Errorf("stat socket: %w", err)
 	}
 	l.path, l.key = path, segments.KeyOf(&st)
-	if err := os.Chmod(path, os.FileMode(mode)); err != nil { // before anybody can connect
+	if err := l.setMode(mode); err != nil { // before anybody can connect
 		return fmt.Errorf("set mode of socket: %w", err)
 	}
+	l.watchPath()
 	return nil
+}
+
+// setMode changes the mode of the socket, and of nothing that somebody may have put in its place.
+func (l *listener) setMode(mode uint32) error {
+	fd, err := unix.Open(l.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if segments.KeyOf(&st) != l.key {
+		return unix.ESTALE
+	}
+	return unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), mode)
+}
+
+// watchPath has somebody who removes the socket noticed at once. Where that cannot be had, each collection looks. What others
+// do in the directory wakes nobody.
+func (l *listener) watchPath() {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return
+	}
+	const self = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	_, err = unix.InotifyAddWatch(fd, l.path, self|unix.IN_ATTRIB|unix.IN_DONT_FOLLOW) // it loses its name
+	if err == nil {
+		_, err = unix.InotifyAddWatch(fd, filepath.Dir(l.path), self|unix.IN_ONLYDIR)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return
+	}
+	l.gone = fd
+}
+
+// lost says whether nobody can connect any more, since the path leads to another file or none.
+func (l *listener) lost() bool {
+	if l.path == "" {
+		return false
+	}
+	var st unix.Stat_t
+	return unix.Lstat(l.path, &st) != nil || segments.KeyOf(&st) != l.key
 }
 
 func removeStale(path string) error {
@@ -122,11 +170,13 @@ func removeStale(path string) error {
 // close removes the socket, if it is still this one that has the path.
 func (l *listener) close() {
 	unix.Close(l.fd)
-	var st unix.Stat_t
-	if l.path != "" && unix.Lstat(l.path, &st) == nil && segments.KeyOf(&st) == l.key {
+	if l.path != "" && !l.lost() {
 		_ = unix.Unlink(l.path)
 	}
-	if l.lock >= 0 {
-		unix.Close(l.lock)
+	for _, fd := range []int{l.lock, l.gone} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
 	}
+	l.fd, l.lock, l.gone, l.key = -1, -1, -1, segments.Key{}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -96,4 +97,83 @@ func TestOptionalSourceTriesAgain(t *testing.T) {
 
 func TestShutdownWithoutStart(t *testing.T) {
 	assert.NoError(t, newFixture(t).Shutdown(context.Background()))
+}
+
+func TestSocketThatIsRemovedIsMadeAgainAtOnceAndNothingIsLost(t *testing.T) {
+	for name, remove := range map[string]func(t *testing.T, path string){
+		"the socket":            func(t *testing.T, path string) { require.NoError(t, os.Remove(path)) },
+		"the socket is renamed": func(t *testing.T, path string) { require.NoError(t, os.Rename(path, path+".old")) },
+		"the directory":         func(t *testing.T, path string) { require.NoError(t, os.RemoveAll(filepath.Dir(path))) },
+		"the directory is renamed": func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(filepath.Dir(path), filepath.Dir(path)+".old"))
+		},
+		"the directory is replaced": func(t *testing.T, path string) {
+			dir := filepath.Dir(path)
+			require.NoError(t, os.Mkdir(dir+".new", 0o755))
+			require.NoError(t, unix.Renameat2(unix.AT_FDCWD, dir+".new", unix.AT_FDCWD, dir, unix.RENAME_EXCHANGE))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, func(c *Config, _ *segments.Limits) {
+				c.Socket = filepath.Join(filepath.Dir(c.Socket), "made", "socket")
+			})
+			f.begin()
+			honest := f.bystander()
+			for range 3 {
+				remove(t, f.cfg.Socket)
+				require.Eventually(t, func() bool {
+					c, err := uringtest.Dial(f.cfg.Socket)
+					if err == nil {
+						c.Close()
+					}
+					return err == nil
+				}, 5*time.Second, time.Millisecond, "no collection is needed")
+				honest.check()
+				f.bystander().check()
+				if _, err := os.Stat(filepath.Dir(f.cfg.Socket) + ".old"); err == nil {
+					require.NoError(t, os.RemoveAll(filepath.Dir(f.cfg.Socket)+".old"))
+				}
+				_ = os.RemoveAll(filepath.Dir(f.cfg.Socket) + ".new")
+			}
+			assert.Empty(t, f.tel.Skipped())
+		})
+	}
+}
+
+func TestOthersInTheSocketsDirectoryWakeNobody(t *testing.T) {
+	f := setUp(t)
+	turns := f.turns()
+	for range 100 {
+		other := f.cfg.Socket + ".other"
+		require.NoError(t, os.WriteFile(other, nil, 0o600))
+		require.NoError(t, os.Remove(other))
+	}
+	time.Sleep(50 * time.Millisecond)
+	assert.Equal(t, turns, f.turns())
+}
+
+func TestSocketWhosePlaceIsTakenIsMadeAgainLater(t *testing.T) {
+	f := setUp(t)
+	honest := f.bystander()
+	other := filepath.Dir(f.cfg.Socket) + "/other"
+	require.NoError(t, os.WriteFile(other, nil, 0o600))
+	require.NoError(t, os.Rename(other, f.cfg.Socket))
+	for range 2 {
+		assert.ErrorContains(t, f.Collect(context.Background(), &emittest.Recorder{}), "is there already and no socket")
+	}
+	require.NoError(t, os.Remove(f.cfg.Socket))
+	honest.check()
+	f.bystander().check()
+}
+
+func TestSocketOfAKilledCollectorIsTakenOver(t *testing.T) {
+	f := newFixture(t)
+	killed := sibling(t, "collector", f.cfg.Socket)
+	killed.expect("ready")
+	assert.ErrorContains(t, f.Start(context.Background(), nil), "is in use: another Collector listens there")
+	killed.kill()
+	_, err := os.Lstat(f.cfg.Socket)
+	require.NoError(t, err, "it is there still")
+	f.begin()
+	f.bystander().check()
 }

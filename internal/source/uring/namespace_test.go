@@ -106,6 +106,25 @@ func TestCollectorThatCannotSeeTheClientSaysSo(t *testing.T) {
 	assert.Contains(t, string(refused), "hostPID: true")
 }
 
+func TestCollectorInAnotherUserNamespaceSaysSo(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to make namespaces")
+	}
+	socket := socketOfAnybody(t)
+	cmd := command("collector", socket)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWUSER, Credential: &syscall.Credential{NoSetGroups: true}, // user 0 there
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
+	}
+	p := spawn(t, cmd)
+	p.expect("ready")
+	_, err := uringtest.Connect(socket, anyone(), requests)
+	var refused uringtest.Refused
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, string(refused), "user namespace that the Collector's is no part of")
+}
+
 func TestCollectorWithoutPrivileges(t *testing.T) {
 	socket := socketOfAnybody(t)
 	p := siblingAs(t, 65534, "collector", socket)

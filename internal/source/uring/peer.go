@@ -30,8 +30,8 @@ func peerOf(socket int) (peer, error) {
 	return peer{cred.Pid, cred.Uid}, nil
 }
 
-// open holds the process: Linux 6.5 gives the one that connected. Before, it is whoever has its pid now, which must
-// be of the same user at least: who can arrange for that may trace the process anyway.
+// open holds the process: Linux 6.5 gives the one that connected. Before, it is whoever has its pid now, which has to be [peer.same]
+// at least: who can arrange for that may trace the process anyway.
 func (p peer) open(socket int) (int, error) {
 	pidfd, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
 	if err == nil {
@@ -45,12 +45,17 @@ func (p peer) open(socket int) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("%w: open process %d: %w", errPeer, p.pid, err)
 	}
-	uid, err := processes.UIDOf(int(p.pid))
-	if err != nil || uid != p.uid || processes.Exited(pidfd) {
-		unix.Close(pidfd)
-		return -1, fmt.Errorf("%w: process %d is not the one that connected", errPeer, p.pid)
-	}
 	return pidfd, nil
+}
+
+// same fails if the process has become another user's by executing a set-user-ID program: its rings are none of the one's who
+// connected, and whoever has the socket may send through it. It is asked after the ring was taken, which is that of whoever is found here.
+func (p peer) same(pidfd int) error {
+	uid, err := processes.UIDOf(int(p.pid))
+	if err == nil && uid != p.uid && !processes.Exited(pidfd) { // otherwise the number may be another's
+		return fmt.Errorf("%w: process %d is another user's by now", errPeer, p.pid)
+	}
+	return nil
 }
 
 // yama is the setting that restricts who may trace whom, and so take descriptors ("" where there is none).
@@ -72,6 +77,9 @@ func checkRights() error {
 
 // explainPermission says why a ring may not be taken.
 func explainPermission(p peer) error {
+	if err := checkRights(); err != nil { // a setting that was changed since the start
+		return fmt.Errorf("%w: %w", errPermission, err)
+	}
 	if capability.SysPtrace.Has() {
 		return fmt.Errorf("%w: the Collector may not take descriptors of process %d: it is in a user namespace that the Collector's is no part of, "+
 			"or a security module forbids it", errPermission, p.pid)

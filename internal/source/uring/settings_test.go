@@ -10,11 +10,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/uring/uringtest"
 )
 
-// machineEnv says that the machine's settings may be changed for the time of a test.
+// machineEnv says that the machine's settings may be changed for the time of a test; "last", that they may stay so.
 const machineEnv = "HOTPATH_TEST_SETTINGS"
+
+const yamaSetting = "/proc/sys/kernel/yama/ptrace_scope"
 
 // set changes a setting of the machine.
 func set(t *testing.T, path, value string) {
@@ -52,10 +56,9 @@ func TestSettingRestrictedIOUringIsSaid(t *testing.T) {
 }
 
 func TestSettingYamaRestrictsCollectorsWithoutPrivileges(t *testing.T) {
-	const setting = "/proc/sys/kernel/yama/ptrace_scope"
 	newFixture(t)
 	t.Run("1", func(t *testing.T) {
-		set(t, setting, "1")
+		set(t, yamaSetting, "1")
 		socket := socketOfAnybody(t)
 		p := siblingAs(t, 65534, "collector", socket)
 		p.expect("ready")
@@ -70,12 +73,37 @@ func TestSettingYamaRestrictsCollectorsWithoutPrivileges(t *testing.T) {
 		f.bystander().check()
 	})
 	t.Run("2", func(t *testing.T) {
-		set(t, setting, "2")
+		set(t, yamaSetting, "2")
 		p := siblingAs(t, 65534, "collector", socketOfAnybody(t))
 		p.expect("kernel.yama.ptrace_scope is 2")
 		f := setUp(t)
 		f.bystander().check()
 	})
+}
+
+// What yama is set to 3 for, lasts until the machine ends.
+func TestLastSettingYamaForbidsEverything(t *testing.T) {
+	if os.Getenv(machineEnv) != "last" {
+		t.Skipf("sets kernel.yama.ptrace_scope to 3 for good: needs a machine of its own (%s=last)", machineEnv)
+	}
+	if yama() == "" {
+		t.Skip("this kernel has no yama")
+	}
+	f := setUp(t)
+	honest := f.bystander()
+	require.NoError(t, os.WriteFile(yamaSetting, []byte("3"), 0o644))
+	honest.check()                               // it goes on with the ring that it has
+	other := sibling(t, "connect", f.cfg.Socket) // a process may always take its own
+	other.expect("kernel.yama.ptrace_scope is 3")
+
+	second := newFixture(t)
+	err := second.Start(context.Background(), nil)
+	assert.ErrorContains(t, err, "no process may take another's ring: the sysctl kernel.yama.ptrace_scope is 3, which lasts until the next boot")
+	require.NoError(t, second.Shutdown(context.Background()))
+	optional := newFixture(t, func(c *Config, _ *segments.Limits) { c.Optional = true })
+	require.NoError(t, optional.Start(context.Background(), nil))
+	assert.ErrorContains(t, optional.Collect(context.Background(), &emittest.Recorder{}), "kernel.yama.ptrace_scope is 3")
+	require.NoError(t, optional.Shutdown(context.Background()))
 }
 
 func init() {

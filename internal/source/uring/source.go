@@ -12,24 +12,11 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	receiver "github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/uring/ring"
-)
-
-// Telemetry is what the source reports about itself: images as segments, and messages as events.
-type Telemetry interface {
-	receiver.Telemetry
-	receiver.EventTelemetry
-}
-
-// Of each message, logAtMost are logged in logEvery: anybody can have thousands of connections refused, which are counted all.
-const (
-	logEvery  = 10 * time.Second
-	logAtMost = 10
 )
 
 var errStopped = errors.New("io_uring source is not started")
@@ -39,7 +26,7 @@ type source struct {
 	cfg    Config
 	limits segments.Limits
 	logger *zap.Logger
-	tel    Telemetry
+	tel    receiver.SegmentEventTelemetry // images are segments, messages events
 
 	reading sync.WaitGroup
 	mu      sync.Mutex // guards all below
@@ -50,11 +37,8 @@ type source struct {
 }
 
 // New returns a source that reads nothing until Start.
-func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry Telemetry) receiver.Source {
-	bounded := func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, logEvery, logAtMost, 0)
-	}
-	return &source{cfg: cfg, limits: limits, logger: logger.WithOptions(zap.WrapCore(bounded)), tel: telemetry}
+func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry receiver.SegmentEventTelemetry) receiver.Source {
+	return &source{cfg: cfg, limits: limits, logger: receiver.Bounded(logger), tel: telemetry}
 }
 
 // Start listens at the socket.
@@ -112,7 +96,10 @@ func (s *source) Collect(ctx context.Context, sink emit.Sink) error {
 		err = s.enter()
 	}
 	if s.hub != nil {
-		s.hub.turn(began, true)
+		err = s.hub.listenAnew()
+		s.hub.heedAll(began, s.hub.looks())
+		s.hub.drainAll(began)
+		s.hub.sweep()
 		s.hub.expire(began)
 	}
 	s.set.Refresh()

@@ -62,16 +62,51 @@ func Learn() (*Kernel, error) {
 	defer unix.Close(int(fd))
 	var supported probe
 	_, _, errno = unix.Syscall6(unix.SYS_IO_URING_REGISTER, fd, registerProbe, uintptr(unsafe.Pointer(&supported)), probedOps, 0, 0)
+	if errno == unix.EPERM || errno == unix.EACCES || errno == unix.ENOSYS {
+		return nil, errFiltered
+	}
 	if errno != 0 || p.features&featSingleMmap == 0 || supported.ops[opMsgRing].flags&opSupported == 0 {
 		return nil, errors.New("this kernel's io_uring has no messages between rings (IORING_OP_MSG_RING): it takes Linux 5.19 or later")
 	}
-	return &Kernel{layout{head: p.cq.head, tail: p.cq.tail, mask: p.cq.mask, cqes: p.cq.cqes, sqFlags: p.sq.flags}}, nil
+	k := &Kernel{layout{head: p.cq.head, tail: p.cq.tail, mask: p.cq.mask, cqes: p.cq.cqes, sqFlags: p.sq.flags}}
+	return k, k.try(int(fd), p.cqEntries)
 }
+
+// try takes a ring out of this very process. Everybody may do that, so that it fails only where system calls are filtered.
+func (k *Kernel) try(fd int, entries uint32) error {
+	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return fmt.Errorf("%w: pidfd_open: %w", errNoPidfd, err)
+	}
+	defer unix.Close(pidfd)
+	r, other, err := k.Take(pidfd, fd, entries)
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOSYS):
+		return fmt.Errorf("%w: %w", errNoPidfd, err)
+	case err != nil:
+		if other >= 0 {
+			unix.Close(other)
+		}
+		return fmt.Errorf("take a ring of the Collector's own: %w", err)
+	}
+	r.Close()
+	return nil
+}
+
+// What filters of system calls cause, as containers have them.
+var (
+	errFiltered = errors.New("io_uring is refused, by a seccomp profile as containers have them or a security module: allow io_uring_setup and io_uring_register, " +
+		"or run the Collector outside of the container")
+	errNoPidfd = errors.New("rings of clients cannot be taken, since a seccomp profile as containers have them refuses pidfd_open or pidfd_getfd: " +
+		"add the capability SYS_PTRACE to the container, with which the usual profiles allow them, or run the Collector outside of it")
+)
 
 func explain(errno unix.Errno) error {
 	disabled, _ := os.ReadFile(disabledSetting)
 	setting := strings.TrimSpace(string(disabled))
 	switch {
+	case errors.Is(errno, unix.ENOSYS) && setting != "": // the kernel has it
+		return errFiltered
 	case errors.Is(errno, unix.ENOSYS):
 		return errors.New("this kernel is built without io_uring: it takes one with CONFIG_IO_URING, or another source (shm)")
 	case errors.Is(errno, unix.EPERM) && setting == "2":
@@ -79,8 +114,7 @@ func explain(errno unix.Errno) error {
 	case errors.Is(errno, unix.EPERM) && setting == "1":
 		return errors.New("io_uring is disabled for this user: run the Collector as root or in the group of the sysctl kernel.io_uring_group, or set kernel.io_uring_disabled to 0")
 	case errors.Is(errno, unix.EPERM):
-		return errors.New("io_uring is refused, by a seccomp profile as containers have them or a security module: allow io_uring_setup, " +
-			"or run the Collector outside of the container")
+		return errFiltered
 	}
 	return fmt.Errorf("make a ring: %w", errno)
 }

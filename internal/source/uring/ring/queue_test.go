@@ -83,17 +83,3 @@ func FuzzDrain(f *testing.F) {
 		}
 	})
 }
-
-func TestOverflowListIsCountedInWhateverPieces(t *testing.T) {
-	const info = "pos:\t0\nCqMask:\t63\nCQEs:\t1\n  user_data=9, res=9, flags=9\nCqOverflowList:\n" +
-		"  user_data=1, res=2, flags=0\n  user_data=18446744073709551615, res=-2147483648, flags=ffffffff\nNAPI:\tdisabled\n  user_data=5, res=5, flags=5\n"
-	for size := 1; size <= len(info); size++ {
-		var l overflowList
-		for rest := []byte(info); len(rest) > 0; {
-			n := min(size, len(rest))
-			l.add(rest[:n])
-			rest = rest[n:]
-		}
-		require.EqualValues(t, 2*overflowed, l.bytes(), "in pieces of %d", size)
-	}
-}

@@ -46,7 +46,10 @@ func (k *Kernel) Take(pidfd, fd int, entries uint32) (r *Ring, other int, err er
 		return nil, -1, fmt.Errorf("get descriptor %d: %w", fd, err)
 	}
 	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(own))
-	if err != nil || name != link {
+	if err != nil {
+		return nil, own, fmt.Errorf("tell what descriptor %d is: %w", fd, err)
+	}
+	if name != link {
 		return nil, own, fmt.Errorf("%w: descriptor %d is %q", ErrNotRing, fd, name)
 	}
 	r = &Ring{fd: own, layout: &k.layout, queue: queue{entries: entries}}

@@ -23,15 +23,16 @@ const (
 )
 
 const (
-	opNop        = 0
-	opOpenat     = 18
-	opMsgRing    = 40
-	skipSuccess  = 1 << 6 // IOSQE_CQE_SKIP_SUCCESS
-	getEvents    = 1
-	sqWakeup     = 2
-	offSQEs      = 0x10000000
-	offRings     = 0
-	registerSize = 33 // IORING_REGISTER_RESIZE_RINGS
+	opNop         = 0
+	opOpenat      = 18
+	opMsgRing     = 40
+	skipSuccess   = 1 << 6 // IOSQE_CQE_SKIP_SUCCESS
+	getEvents     = 1
+	sqWakeup      = 2
+	offSQEs       = 0x10000000
+	offRings      = 0
+	registerFiles = 2
+	registerSize  = 33 // IORING_REGISTER_RESIZE_RINGS
 )
 
 // Params is struct io_uring_params.
@@ -204,6 +205,15 @@ func (r *Ring) Resize(sq, cq uint32) error {
 	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(r.FD), registerSize, uintptr(unsafe.Pointer(&p)), 1, 0, 0)
 	if errno != 0 {
 		return fmt.Errorf("resize ring: %w", errno)
+	}
+	return nil
+}
+
+// RegisterFiles has the ring keep files.
+func (r *Ring) RegisterFiles(fds []int32) error {
+	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(r.FD), registerFiles, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("register files: %w", errno)
 	}
 	return nil
 }
