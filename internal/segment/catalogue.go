@@ -39,12 +39,15 @@ type Catalogue struct {
 	StripeWords, SharedWords int
 	// Skipped counts records that were left out, by reason. The caller may clear it.
 	Skipped map[Reason]int64
+	// Inspect, if it is set, is told of each record, and Parse goes on where it can after those for which it would fail.
+	Inspect func(*Record)
 
+	offset                   int64  // in the file
 	stripeLimit, sharedLimit uint64 // words there are
 	stripeNext, sharedNext   uint64 // lowest slot that the next record may have
 	instruments              map[string]*emit.Instrument
 	ids                      map[string]struct{}
-	scratch                  []attribute
+	scratch                  []Attribute
 	identity                 []byte
 }
 
@@ -52,6 +55,7 @@ type Catalogue struct {
 func NewCatalogue(h *Header) *Catalogue {
 	return &Catalogue{
 		Skipped:     map[Reason]int64{},
+		offset:      h.CatalogueOffset,
 		stripeLimit: uint64(h.StripeSize) / 8,
 		sharedLimit: uint64(h.SharedSize) / 8,
 		stripeNext:  1, // word 0 belongs to no series
@@ -70,21 +74,24 @@ func (c *Catalogue) Parse(b []byte, used int64, room int) error {
 	for len(b) > 0 {
 		rest := used - c.Parsed
 		if rest < layout.RecordHeaderSize {
-			return fmt.Errorf("%w: %d bytes left at %d", ErrCatalogue, rest, c.Parsed)
+			return &Fault{ErrCatalogue, c.offset + c.Parsed, "bytes left for a record", nil, uint64(rest), "24 or more"}
 		}
 		if len(b) < layout.RecordHeaderSize {
 			return nil
 		}
 		size := int64(binary.NativeEndian.Uint32(b[layout.RecordSize:]))
 		if size < layout.RecordHeaderSize || size > layout.MaxRecord || size%8 != 0 || size > rest {
-			return fmt.Errorf("%w: record of %d bytes at %d", ErrCatalogue, size, c.Parsed)
+			return &Fault{
+				ErrCatalogue, c.offset + c.Parsed + layout.RecordSize, "size", nil, uint64(size),
+				fmt.Sprintf("a multiple of 8 from %d to %d", layout.RecordHeaderSize, min(rest, layout.MaxRecord)),
+			}
 		}
 		if size > int64(len(b)) {
 			return nil
 		}
 		before := c.Charged
 		if err := c.parseRecord(b[:size:size], room); err != nil {
-			return fmt.Errorf("record at %d: %w", c.Parsed, err)
+			return err
 		}
 		room -= c.Charged - before
 		c.Parsed += size
@@ -99,15 +106,18 @@ func Charge(b []byte) int { return len(b) / 1024 }
 
 // record is a record split into its parts, all of them within the record.
 type record struct {
+	offset                  int64 // in the file
 	kind, flags             byte
 	slot                    uint64
 	name, unit, description []byte
 	attributes              []byte
+	attributesAt            int64 // in the file
 	attributeCount          int
 }
 
-func split(b []byte) (record, bool) {
+func split(b []byte, offset int64) (record, error) {
 	r := record{
+		offset:         offset,
 		kind:           b[layout.RecordKind],
 		flags:          b[layout.RecordFlags],
 		slot:           word(b, layout.RecordSlot),
@@ -118,71 +128,93 @@ func split(b []byte) (record, bool) {
 	description := int64(binary.NativeEndian.Uint32(b[layout.RecordDescriptionLen:]))
 	text := layout.RecordHeaderSize + name + unit + description
 	if align8(text) > int64(len(b)) {
-		return record{}, false
+		return r, &Fault{
+			ErrCatalogue, offset + layout.RecordNameLen, "name, unit and descr. len", nil, uint64(name + unit + description),
+			fmt.Sprintf("%d or less, what is left of the record", len(b)-layout.RecordHeaderSize),
+		}
 	}
 	r.name = b[layout.RecordHeaderSize:][:name]
 	r.unit = b[layout.RecordHeaderSize+name:][:unit]
 	r.description = b[layout.RecordHeaderSize+name+unit:][:description]
 	r.attributes = b[align8(text):]
-	return r, true
+	r.attributesAt = offset + align8(text)
+	return r, nil
 }
 
 func (c *Catalogue) parseRecord(b []byte, room int) error {
+	if c.Inspect != nil {
+		return c.inspectRecord(b, room)
+	}
+	_, err := c.readRecord(b, room)
+	return err
+}
+
+// readRecord takes a record. The faults are against its series or attributes, the error against the whole segment.
+func (c *Catalogue) readRecord(b []byte, room int) (faults []Fault, err error) {
 	first := c.Parsed == 0
 	kind := b[layout.RecordKind]
+	at := c.offset + c.Parsed
 	if first != (kind == layout.KindResource) {
-		return fmt.Errorf("%w: the first record, and no other, is the resource", ErrCatalogue)
+		want := "1 (the resource) in the first record"
+		if !first {
+			want = "another than 1 (the resource), which is only in the first record"
+		}
+		return nil, &Fault{ErrCatalogue, at + layout.RecordKind, "kind", nil, uint64(kind), want}
 	}
 	words := layout.Words(kind)
 	if words == 0 && !first {
-		return nil // a newer minor version
+		return nil, nil // a newer minor version
 	}
-	r, ok := split(b)
-	if !ok {
-		return fmt.Errorf("%w: text is longer than the record", ErrCatalogue)
+	r, err := split(b, at)
+	if err != nil {
+		return nil, err
 	}
 	if first {
 		c.Charged += Charge(b)
 		return c.addResource(&r)
 	}
 	if err := c.claim(&r, uint64(words)); err != nil {
-		return err
+		return nil, err
 	}
 	cost := 1 + Charge(b)
-	reason, err := c.addRecord(&r, words, room >= cost)
+	fault, err := c.addRecord(&r, words, room >= cost)
 	switch {
 	case err != nil:
-		return err
-	case reason != "":
-		c.Skipped[reason]++
+		return nil, err
+	case fault.Reason != "":
+		c.Skipped[fault.Reason]++
+		if c.Inspect != nil {
+			faults = append(faults, fault)
+		}
 	default:
 		c.Charged += cost
 	}
-	return nil
+	return faults, nil
 }
 
-// addRecord adds the series of a record. The reason is about the series, the error about the record's structure.
-func (c *Catalogue) addRecord(r *record, words int, room bool) (Reason, error) {
-	reason, ok := c.seriesAttributes(r.attributes, r.attributeCount)
-	if !ok {
-		return "", fmt.Errorf("%w: attributes are longer than the record", ErrCatalogue)
+// addRecord adds the series of a record. The fault is against the series, the error against the record's structure.
+func (c *Catalogue) addRecord(r *record, words int, room bool) (Fault, error) {
+	fault, err := c.seriesAttributes(r)
+	if err != nil {
+		return Fault{}, err
 	}
-	if textual := r.fault(); textual != "" {
-		reason = textual
+	if textual := r.fault(); textual.Reason != "" {
+		fault = textual
 	}
-	if reason == "" {
-		reason = c.addSeries(r, words, room)
+	if fault.Reason == "" {
+		fault = c.addSeries(r, words, room)
 	}
-	return reason, nil
+	return fault, nil
 }
 
-func (c *Catalogue) addResource(r *record) error {
-	if !c.resourceAttributes(r.attributes, r.attributeCount) {
-		return fmt.Errorf("%w: attributes are longer than the record", ErrCatalogue)
+func (c *Catalogue) addResource(r *record) (faults []Fault, err error) {
+	faults, err = c.resourceAttributes(r)
+	if err != nil {
+		return faults, err
 	}
 	c.ResourceID = string(c.appendIdentity(nil))
 	c.Resource = c.attributesOf(c.ResourceID, 0)
-	return nil
+	return faults, nil
 }
 
 // claim checks that a record's words lie behind those of all records before it, and within their area.
@@ -191,38 +223,45 @@ func (c *Catalogue) claim(r *record, words uint64) error {
 	if r.kind == layout.KindGauge {
 		next, limit = &c.sharedNext, c.sharedLimit
 	}
+	wrong := func(reason Reason, want string, args ...any) error {
+		return &Fault{reason, r.offset + layout.RecordSlot, "slot", nil, r.slot, fmt.Sprintf(want, args...)}
+	}
 	if words > limit || r.slot > limit-words {
-		return fmt.Errorf("%w: slot %d of %d", ErrBounds, r.slot, limit)
+		return wrong(ErrBounds, "one with %d words up to %d", words, limit)
 	}
 	if r.slot < *next {
-		return fmt.Errorf("%w: slot %d before %d", ErrOverlap, r.slot, *next)
+		return wrong(ErrOverlap, "%d or more, behind the slots before it", *next)
 	}
 	if r.kind == layout.KindHistogram && r.slot%8 != 0 {
-		return fmt.Errorf("%w: histogram at slot %d", ErrCatalogue, r.slot)
+		return wrong(ErrCatalogue, "a multiple of 8, for a histogram")
 	}
 	*next = r.slot + words
 	return nil
 }
 
-// fault is the reason against a record's text, or "".
-func (r *record) fault() Reason {
+// fault is the reason against a record's text; it has none if that is good.
+func (r *record) fault() Fault {
+	at := r.offset + layout.RecordHeaderSize
 	switch {
 	case !validName(r.name):
-		return ErrName
-	case len(r.unit) > layout.MaxUnit || !isASCII(r.unit):
-		return ErrUnit
+		return Fault{ErrName, at, "name", r.name, 0, "1 to 255 of [A-Za-z0-9_./-], a letter first"}
+	case len(r.unit) > layout.MaxUnit:
+		return Fault{ErrUnit, r.offset + layout.RecordUnitLen, "unit len", nil, uint64(len(r.unit)), "63 or less"}
+	case !isASCII(r.unit):
+		return Fault{ErrUnit, at + int64(len(r.name)), "unit", r.unit, 0, "ASCII"}
 	case len(r.description) > layout.MaxDescription:
-		return ErrDescription
+		return Fault{ErrDescription, r.offset + layout.RecordDescriptionLen, "descr. len", nil, uint64(len(r.description)), "1023 or less"}
 	case !utf8.Valid(r.description):
-		return ErrUTF8
+		return Fault{ErrUTF8, at + int64(len(r.name)+len(r.unit)), "description", r.description, 0, "UTF-8"}
 	}
-	return ""
+	return Fault{}
 }
 
-func (c *Catalogue) addSeries(r *record, words int, room bool) Reason {
+func (c *Catalogue) addSeries(r *record, words int, room bool) Fault {
+	at := r.offset + layout.RecordHeaderSize
 	instrument := c.instruments[string(r.name)]
 	if instrument != nil && (instrument.Kind != emit.Kind(r.kind) || instrument.Unit != string(r.unit)) {
-		return ErrConflict
+		return Fault{ErrConflict, at, "name", r.name, 0, "one that has another kind or unit already"}
 	}
 	if r.flags&layout.FlagOverflow != 0 {
 		c.markOverflow()
@@ -233,10 +272,10 @@ func (c *Catalogue) addSeries(r *record, words int, room bool) Reason {
 	attributesAt := len(c.identity)
 	c.identity = c.appendIdentity(c.identity)
 	if _, ok := c.ids[string(c.identity)]; ok {
-		return ErrDuplicate
+		return Fault{ErrDuplicate, at, "name", r.name, 0, "one that is there already with these attributes"}
 	}
 	if !room {
-		return ErrLimit
+		return Fault{ErrLimit, r.offset, "series", r.name, 0, "beyond a limit"}
 	}
 
 	// All text of the series is part of this one string.
@@ -266,7 +305,7 @@ func (c *Catalogue) addSeries(r *record, words int, room bool) Reason {
 	default:
 		c.StripeWords = slot + words
 	}
-	return ""
+	return Fault{}
 }
 
 // validName says whether a name is an OpenTelemetry instrument name.

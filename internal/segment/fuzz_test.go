@@ -38,10 +38,44 @@ func FuzzCatalogue(f *testing.F) {
 		if (err == nil) != (partErr == nil) {
 			t.Fatalf("as a whole: %v, in parts: %v", err, partErr)
 		}
+		inspect(t, b, &header, err, whole)
 		if len(parts.Series) != len(whole.Series) || parts.Charged != whole.Charged || !maps.Equal(parts.Skipped, whole.Skipped) {
 			t.Fatalf("as a whole: %d, %v, in parts: %d, %v", len(whole.Series), whole.Skipped, len(parts.Series), parts.Skipped)
 		}
 	})
+}
+
+// inspect checks that whoever is told of each record comes to the same result.
+func inspect(t *testing.T, b []byte, header *segment.Header, err error, whole *segment.Catalogue) {
+	c := segment.NewCatalogue(header)
+	fatal := false
+	faults := 0
+	c.Inspect = func(r *segment.Record) {
+		fatal = fatal || r.Fatal
+		faults += len(r.Faults)
+		for i := range r.Faults {
+			if f := &r.Faults[i]; f.Reason == "" || f.Offset < r.Offset || f.Offset >= r.Offset+int64(r.Size) {
+				t.Fatalf("record of %d bytes at %d: %v", r.Size, r.Offset, f)
+			}
+		}
+	}
+	inspectErr := c.Parse(b, int64(len(b)), manySeries)
+	if bad := fatal || inspectErr != nil; bad != (err != nil) {
+		t.Fatalf("%v, but with a look at each record %v, fatal: %v", err, inspectErr, fatal)
+	}
+	if err == nil && (c.ResourceID != whole.ResourceID || len(c.Series) < len(whole.Series)) {
+		t.Fatalf("%d series, but with a look at each record %d", len(whole.Series), len(c.Series))
+	}
+	if err == nil && c.ResourceFaults+int(skipped(c)) != faults {
+		t.Fatalf("%d faults of %d and %v", faults, c.ResourceFaults, c.Skipped)
+	}
+}
+
+func skipped(c *segment.Catalogue) (n int64) {
+	for _, m := range c.Skipped {
+		n += m
+	}
+	return n
 }
 
 func check(t *testing.T, c *segment.Catalogue, room int) {

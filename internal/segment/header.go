@@ -54,20 +54,30 @@ type ClientCounters struct {
 // ParseHeader validates the first bytes of a file of the given size. The error
 // wraps one of ErrMagic, ErrVersion, ErrHeader, ErrTruncated, ErrBounds, ErrOverlap, ErrStripes and ErrCatalogue.
 func ParseHeader(b []byte, size int64) (Header, error) {
+	h, faults := InspectHeader(b, size)
+	if len(faults) > 0 {
+		return Header{}, &faults[0]
+	}
+	return h, nil
+}
+
+// InspectHeader is like ParseHeader but tells of everything that is wrong. What it returns is safe to use all the same: a catalogue or shared area that does
+// not lie within the file is empty, and of stripes that do not, or that are more than there are, none is in use.
+func InspectHeader(b []byte, size int64) (h Header, faults []Fault) {
 	if !HasMagic(b) {
 		if len(b) < len(layout.Magic) {
-			return Header{}, fmt.Errorf("%w: %d bytes", ErrTruncated, len(b))
+			return h, []Fault{short(b)}
 		}
-		return Header{}, ErrMagic
+		return h, []Fault{{ErrMagic, layout.OffMagic, "magic", b[:len(layout.Magic)], 0, fmt.Sprintf("%q", layout.Magic)}}
 	}
 	if len(b) < layout.HeaderSize {
-		return Header{}, fmt.Errorf("%w: %d bytes", ErrTruncated, len(b))
+		return h, []Fault{short(b)}
 	}
 	if major := binary.NativeEndian.Uint32(b[layout.OffMajor:]); major != layout.Major {
-		return Header{}, fmt.Errorf("%w: %d", ErrVersion, major)
+		return h, []Fault{number(ErrVersion, layout.OffMajor, "major", uint64(major), "%d", layout.Major)}
 	}
 
-	h := Header{
+	h = Header{
 		Minor: binary.NativeEndian.Uint32(b[layout.OffMinor:]),
 		PID:   word(b, layout.OffPID),
 		ID:    word(b, layout.OffSegmentID),
@@ -76,30 +86,41 @@ func ParseHeader(b []byte, size int64) (Header, error) {
 
 	headerSize := word(b, layout.OffHeaderSize)
 	if headerSize < layout.HeaderSize || headerSize > math.MaxInt64 {
-		return Header{}, fmt.Errorf("%w: header_size %d", ErrHeader, headerSize)
+		faults = append(faults, number(ErrHeader, layout.OffHeaderSize, "header_size", headerSize, "%d or more", layout.HeaderSize))
+		headerSize = layout.HeaderSize
 	}
 	start := word(b, layout.OffStartTime)
 	if start == 0 || start > math.MaxInt64 {
-		return Header{}, fmt.Errorf("%w: start_time %d", ErrHeader, start)
+		faults = append(faults, number(ErrHeader, layout.OffStartTime, "start_time", start, "UNIX nanoseconds"))
+		start = 0
 	}
 	h.StartTime = int64(start)
 	fileSize := word(b, layout.OffFileSize)
 	if size < 0 || fileSize > uint64(size) {
-		return Header{}, fmt.Errorf("%w: file_size %d of a file of %d bytes", ErrTruncated, fileSize, size)
+		faults = append(faults, number(ErrTruncated, layout.OffFileSize, "file_size", fileSize, "%d or less, the size of the file", size))
+		fileSize = uint64(max(size, 0))
 	}
 	h.FileSize = int64(fileSize)
 
-	if err := h.parseAreas(b, headerSize); err != nil {
-		return Header{}, err
+	wrong, stripes := h.inspectAreas(b, headerSize)
+	faults = append(faults, wrong...)
+	h.Progress, wrong = h.inspectProgress(b)
+	faults = append(faults, wrong...)
+	if !stripes {
+		h.StripesUsed = 0
 	}
-	var err error
-	if h.Progress, err = h.ParseProgress(b); err != nil {
-		return Header{}, err
+	if used := word(b, layout.OffCatalogueUsed); used < layout.RecordHeaderSize {
+		faults = append(faults, number(ErrCatalogue, layout.OffCatalogueUsed, "catalogue_used", used, "%d or more, for the resource", layout.RecordHeaderSize))
 	}
-	if h.CatalogueUsed < layout.RecordHeaderSize {
-		return Header{}, fmt.Errorf("%w: no resource in %d bytes", ErrCatalogue, h.CatalogueUsed)
-	}
-	return h, nil
+	return h, faults
+}
+
+func short(b []byte) Fault {
+	return number(ErrTruncated, 0, "length of the header", uint64(len(b)), "%d", layout.HeaderSize)
+}
+
+func number(reason Reason, offset int64, field string, read uint64, want string, args ...any) Fault {
+	return Fault{Reason: reason, Offset: offset, Field: field, Number: read, Want: fmt.Sprintf(want, args...)}
 }
 
 // HasMagic says whether b begins like a segment.
@@ -107,73 +128,104 @@ func HasMagic(b []byte) bool {
 	return len(b) >= len(layout.Magic) && string(b[:len(layout.Magic)]) == layout.Magic
 }
 
-type area struct{ offset, end uint64 }
+type area struct {
+	name         string // of its fields, without what they measure
+	at           int64  // where its offset stands in the header
+	sizeAt       int64
+	offset, size uint64
+}
 
-func (h *Header) parseAreas(b []byte, headerSize uint64) error {
+func (a *area) end() uint64 { return a.offset + a.size }
+
+// inspectAreas sets where the areas are. It also says whether the stripes lie within the file.
+func (h *Header) inspectAreas(b []byte, headerSize uint64) (faults []Fault, stripesWithin bool) {
 	count := word(b, layout.OffStripeCount)
 	if count == 0 || count > layout.MaxStripes {
-		return fmt.Errorf("%w: stripe_count %d", ErrStripes, count)
+		faults = append(faults, number(ErrStripes, layout.OffStripeCount, "stripe_count", count, "1 to %d", layout.MaxStripes))
+		count = 0
 	}
 	stripe := word(b, layout.OffStripeSize)
 	overflow, stripes := bits.Mul64(stripe, count)
-	if overflow != 0 {
-		return fmt.Errorf("%w: stripe_size %d", ErrBounds, stripe)
-	}
 	// What shares a page costs its writer nothing, and a reader a read.
-	if stripe == 0 || stripe%PageSize != 0 {
-		return fmt.Errorf("%w: stripe_size %d", ErrHeader, stripe)
+	if overflow != 0 {
+		faults = append(faults, number(ErrBounds, layout.OffStripeSize, "stripe_size", stripe, "%d of which fit into the file", count))
+		stripe, stripes = 0, 0
+	} else if stripe == 0 || stripe%PageSize != 0 {
+		faults = append(faults, number(ErrHeader, layout.OffStripeSize, "stripe_size", stripe, "a multiple of %d", PageSize))
 	}
 
-	areas := [...]struct {
-		name         string
-		offset, size uint64
-	}{
-		{"catalogue", word(b, layout.OffCatalogueOffset), word(b, layout.OffCatalogueSize)},
-		{"shared", word(b, layout.OffSharedOffset), word(b, layout.OffSharedSize)},
-		{"stripes", word(b, layout.OffStripesOffset), stripes},
+	areas := [...]area{
+		{"header", 0, layout.OffHeaderSize, 0, headerSize},
+		{"catalogue", layout.OffCatalogueOffset, layout.OffCatalogueSize, word(b, layout.OffCatalogueOffset), word(b, layout.OffCatalogueSize)},
+		{"shared", layout.OffSharedOffset, layout.OffSharedSize, word(b, layout.OffSharedOffset), word(b, layout.OffSharedSize)},
+		{"stripes", layout.OffStripesOffset, layout.OffStripeSize, word(b, layout.OffStripesOffset), stripes},
 	}
-	taken := [len(areas) + 1]area{{0, headerSize}}
-	for i, a := range areas {
-		if a.offset%layout.Alignment != 0 || a.size%layout.Alignment != 0 {
-			return fmt.Errorf("%w: %s of %d bytes at %d is not aligned", ErrHeader, a.name, a.size, a.offset)
+	for i := range areas[1:] {
+		a := &areas[i+1]
+		wrong, within := a.inspect(uint64(h.FileSize), areas[:i+1])
+		faults = append(faults, wrong...)
+		if !within {
+			a.offset, a.size = 0, 0
 		}
-		// Compared so that no sum can wrap.
-		if a.size > uint64(h.FileSize) || a.offset > uint64(h.FileSize)-a.size {
-			return fmt.Errorf("%w: %s of %d bytes at %d", ErrBounds, a.name, a.size, a.offset)
-		}
-		end := a.offset + a.size
-		for _, t := range taken[:i+1] {
-			if a.offset < t.end && t.offset < end {
-				return fmt.Errorf("%w: %s of %d bytes at %d", ErrOverlap, a.name, a.size, a.offset)
-			}
-		}
-		taken[i+1] = area{a.offset, end}
 	}
+	h.CatalogueOffset, h.CatalogueSize = int64(areas[1].offset), int64(areas[1].size)
+	h.SharedOffset, h.SharedSize = int64(areas[2].offset), int64(areas[2].size)
+	h.StripesOffset, h.StripeSize, h.StripeCount = int64(areas[3].offset), int64(stripe), int64(count)
+	return faults, areas[3].size > 0
+}
 
-	h.CatalogueOffset, h.CatalogueSize = int64(areas[0].offset), int64(areas[0].size)
-	h.SharedOffset, h.SharedSize = int64(areas[1].offset), int64(areas[1].size)
-	h.StripesOffset, h.StripeSize, h.StripeCount = int64(areas[2].offset), int64(stripe), int64(count)
-	return nil
+// inspect says what is wrong with where an area is, and whether it lies within the file.
+func (a *area) inspect(fileSize uint64, before []area) (faults []Fault, within bool) {
+	if a.offset%layout.Alignment != 0 {
+		faults = append(faults, number(ErrHeader, a.at, a.name+"_offset", a.offset, "a multiple of %d", layout.Alignment))
+	}
+	if a.size%layout.Alignment != 0 && a.sizeAt != layout.OffStripeSize { // that has to be a multiple of more
+		faults = append(faults, number(ErrHeader, a.sizeAt, a.name+"_size", a.size, "a multiple of %d", layout.Alignment))
+	}
+	// Compared so that no sum can wrap.
+	if a.size > fileSize || a.offset > fileSize-a.size {
+		return append(faults, number(ErrBounds, a.at, a.name+"_offset", a.offset, "one from which %d bytes fit into the file's %d", a.size, fileSize)), false
+	}
+	for i := range before {
+		if t := &before[i]; a.offset < t.end() && t.offset < a.end() {
+			faults = append(faults, number(ErrOverlap, a.at, a.name+"_offset", a.offset, "outside of the %s, from %d to %d", t.name, t.offset, t.end()))
+		}
+	}
+	return faults, true
 }
 
 // ParseProgress reads the changing fields from a later copy of a header that h
 // was parsed from. The error wraps ErrTruncated, ErrHeader, ErrBounds or ErrShrunk.
 func (h *Header) ParseProgress(b []byte) (Progress, error) {
+	p, faults := h.inspectProgress(b)
+	if len(faults) > 0 {
+		return Progress{}, &faults[0]
+	}
+	return p, nil
+}
+
+func (h *Header) inspectProgress(b []byte) (p Progress, faults []Fault) {
 	if len(b) < layout.HeaderSize {
-		return Progress{}, fmt.Errorf("%w: %d bytes", ErrTruncated, len(b))
+		return p, []Fault{short(b)}
 	}
 	used, stripes := word(b, layout.OffCatalogueUsed), word(b, layout.OffStripesUsed)
-	switch {
-	case used%8 != 0:
-		return Progress{}, fmt.Errorf("%w: catalogue_used %d", ErrHeader, used)
-	case used > uint64(h.CatalogueSize):
-		return Progress{}, fmt.Errorf("%w: catalogue_used %d of %d", ErrBounds, used, h.CatalogueSize)
-	case stripes > uint64(h.StripeCount):
-		return Progress{}, fmt.Errorf("%w: stripes_used %d of %d", ErrBounds, stripes, h.StripeCount)
-	case int64(used) < h.CatalogueUsed:
-		return Progress{}, fmt.Errorf("%w: catalogue_used from %d to %d", ErrShrunk, h.CatalogueUsed, used)
-	case int64(stripes) < h.StripesUsed:
-		return Progress{}, fmt.Errorf("%w: stripes_used from %d to %d", ErrShrunk, h.StripesUsed, stripes)
+	if used%8 != 0 {
+		faults = append(faults, number(ErrHeader, layout.OffCatalogueUsed, "catalogue_used", used, "a multiple of 8"))
+		used &^= 7
+	}
+	if used > uint64(h.CatalogueSize) {
+		faults = append(faults, number(ErrBounds, layout.OffCatalogueUsed, "catalogue_used", used, "%d or less, the catalogue's size", h.CatalogueSize))
+		used = uint64(h.CatalogueSize)
+	}
+	if h.StripeCount > 0 && stripes > uint64(h.StripeCount) {
+		faults = append(faults, number(ErrBounds, layout.OffStripesUsed, "stripes_used", stripes, "%d or less, as many as there are", h.StripeCount))
+		stripes = uint64(h.StripeCount)
+	}
+	if int64(used) < h.CatalogueUsed {
+		faults = append(faults, number(ErrShrunk, layout.OffCatalogueUsed, "catalogue_used", used, "%d or more, as before", h.CatalogueUsed))
+	}
+	if int64(stripes) < h.StripesUsed {
+		faults = append(faults, number(ErrShrunk, layout.OffStripesUsed, "stripes_used", stripes, "%d or more, as before", h.StripesUsed))
 	}
 	return Progress{
 		CatalogueUsed: int64(used),
@@ -184,7 +236,7 @@ func (h *Header) ParseProgress(b []byte) (Progress, error) {
 			Unplaced: word(b, layout.OffUnplaced),
 			Rejected: word(b, layout.OffRejected),
 		},
-	}, nil
+	}, faults
 }
 
 func word(b []byte, offset int) uint64 { return binary.NativeEndian.Uint64(b[offset:]) }

@@ -22,12 +22,12 @@ func ParseSeries(b []byte) (*emit.Series, error) {
 	}
 	r.slot = 0
 	c := Catalogue{instruments: map[string]*emit.Instrument{}, ids: map[string]struct{}{}}
-	reason, err := c.addRecord(&r, words, true)
+	fault, err := c.addRecord(&r, words, true)
 	if err != nil {
 		return nil, err
 	}
-	if reason != "" {
-		return nil, reason
+	if fault.Reason != "" {
+		return nil, fault.Reason
 	}
 	return c.Series[0].Series, nil
 }
@@ -49,7 +49,7 @@ func ParseResource(b []byte) (Resource, error) {
 		return Resource{}, fmt.Errorf("%w: kind %d is no resource", ErrCatalogue, r.kind)
 	}
 	var c Catalogue
-	if err := c.addResource(&r); err != nil {
+	if _, err := c.addResource(&r); err != nil {
 		return Resource{}, err
 	}
 	return Resource{c.Resource, c.ResourceID, c.ResourceFaults}, nil
@@ -60,9 +60,5 @@ func alone(b []byte) (record, error) {
 	if len(b) < layout.RecordHeaderSize || len(b)%8 != 0 || int64(binary.NativeEndian.Uint32(b[layout.RecordSize:])) != int64(len(b)) {
 		return record{}, fmt.Errorf("%w: record of %d bytes", ErrCatalogue, len(b))
 	}
-	r, ok := split(b)
-	if !ok {
-		return record{}, fmt.Errorf("%w: text is longer than the record", ErrCatalogue)
-	}
-	return r, nil
+	return split(b, 0)
 }

@@ -249,6 +249,25 @@ func (s *Set) discard(seg *Segment) {
 	}
 }
 
+// Release lets go of a segment that somebody else has disposed of.
+func (s *Set) Release(seg *Segment) {
+	if seg.final {
+		s.kept -= seg.size()
+	}
+	s.discard(seg)
+}
+
+// Forget forgets processes of which no segment is left. Their end is not told.
+func (s *Set) Forget() {
+	s.processes = slices.DeleteFunc(s.processes, func(p *process) bool {
+		if len(p.segments) > 0 {
+			return false
+		}
+		s.forget(p)
+		return true
+	})
+}
+
 // close gives a segment's file back, if that was not done before; its values may stay.
 func (s *Set) close(seg *Segment) {
 	if seg.fd < 0 {

@@ -45,13 +45,17 @@ func openDirectory(cfg Config, logger *zap.Logger) (*directory, error) {
 	return d, nil
 }
 
+func open(path string) (int, error) {
+	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
 func openOrMake(cfg Config) (fd int, made bool, err error) {
 	mode, err := cfg.mode()
 	if err != nil {
 		return -1, false, err
 	}
 	for {
-		fd, err = unix.Open(cfg.Directory, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err = open(cfg.Directory)
 		if !errors.Is(err, unix.ENOENT) {
 			break
 		}
@@ -61,15 +65,17 @@ func openOrMake(cfg Config) (fd int, made bool, err error) {
 		}
 		made = made || err == nil
 	}
-	switch {
-	case err == nil:
-		return fd, made, nil
-	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return -1, false, fmt.Errorf("open directory %q: it is %s: remove it or set shm::directory to a real directory",
-			cfg.Directory, describe(cfg.Directory))
-	default:
-		return -1, false, fmt.Errorf("open directory %q: %w: the collector's user must be able to list it", cfg.Directory, err)
+	if err != nil {
+		return -1, false, explainOpen(cfg.Directory, err)
 	}
+	return fd, made, nil
+}
+
+func explainOpen(path string, err error) error {
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return fmt.Errorf("open directory %q: it is %s: remove it or set shm::directory to a real directory", path, describe(path))
+	}
+	return fmt.Errorf("open directory %q: %w: the collector's user must be able to list it", path, err)
 }
 
 func describe(path string) string {
@@ -96,9 +102,7 @@ func (d *directory) prepare(cfg Config, made bool, logger *zap.Logger) error {
 	}
 	logger = logger.With(zap.String("directory", d.path))
 	tmpfs := fs.Type == unix.TMPFS_MAGIC
-	euid := os.Geteuid()
-	own := int(st.Uid) == euid
-	adopt := !own && euid == 0 && tmpfs
+	own, adopt := whose(&st, tmpfs)
 	// What is new here can be no other collector's, and must be closed to others' tricks before it is locked.
 	if made || adopt {
 		if err := d.own(cfg, true, adopt); err != nil {
@@ -118,13 +122,26 @@ func (d *directory) prepare(cfg Config, made bool, logger *zap.Logger) error {
 		}
 	}
 	if !tmpfs {
-		logger.Warn("The segment directory is not on tmpfs: counting may wait for a disk")
+		logger.Warn(onDisk)
 	}
 	if !own && !adopt {
-		logger.Warn("The segment directory belongs to another user: segments that this collector's user may not read are skipped, "+
-			"and those of others are not removed when they end", zap.Uint32("uid", st.Uid))
+		logger.Warn(ofAnother, zap.Uint32("uid", st.Uid))
 	}
 	return nil
+}
+
+// What is worth a word about a directory that does.
+const (
+	onDisk    = "The segment directory is not on tmpfs: counting may wait for a disk"
+	ofAnother = "The segment directory belongs to another user: segments that this collector's user may not read are skipped, " +
+		"and those of others are not removed when they end"
+)
+
+// whose says whether a directory is this user's, or is to be.
+func whose(st *unix.Stat_t, tmpfs bool) (own, adopt bool) {
+	euid := os.Geteuid()
+	own = int(st.Uid) == euid
+	return own, !own && euid == 0 && tmpfs
 }
 
 // own gives the directory the configured group and mode, whatever the umask: the default

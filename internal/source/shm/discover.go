@@ -63,7 +63,7 @@ func (s *source) admit(name string) {
 		}
 		return
 	}
-	if reason := typeReason(&st); reason != "" {
+	if reason := Unfit(&st); reason != "" {
 		s.skip(name, stampOf(&st), reason, false, nil)
 		return
 	}
@@ -95,14 +95,14 @@ func (s *source) examine(name string, fd int, key segments.Key) bool {
 	if err := unix.Fstat(fd, &st); err != nil || segments.KeyOf(&st) != key {
 		return false // replaced since; that is another event
 	}
-	if reason := typeReason(&st); reason != "" {
+	if reason := Unfit(&st); reason != "" {
 		s.skip(name, stampOf(&st), reason, false, nil)
 		return false
 	}
-	_, err := s.set.Admit(fd, &st, st.Uid, &file{s, s.dir, name})
+	seg, err := s.set.Admit(fd, &st, st.Uid, &file{s, s.dir, name})
 	if err != nil {
 		reason := segment.ReasonOf(err, segments.ErrUnreadable)
-		removable := litter(reason)
+		removable := s.removes(reason)
 		s.skip(name, stampOf(&st), reason, removable, err)
 		if removable {
 			s.removeDead(name, fd, key)
@@ -110,13 +110,14 @@ func (s *source) examine(name string, fd int, key segments.Key) bool {
 		return false
 	}
 	s.dir.held++
+	s.observe(seg)
 	delete(s.waiting, name) // what is known against it stays until its catalogue was read
 	return true
 }
 
 // reap removes a bad segment once its writer ended.
 func (s *source) reap(name string, st *unix.Stat_t) {
-	if typeReason(st) != "" {
+	if Unfit(st) != "" {
 		return
 	}
 	fd, err := unix.Openat(s.dir.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

@@ -22,7 +22,7 @@ func (f *file) Name() string { return f.name }
 
 // Refused implements [segments.Origin].
 func (f *file) Refused(seg *segments.Segment, reason segment.Reason, cause error) {
-	removable := litter(reason)
+	removable := f.src.removes(reason)
 	f.disregard(seg, reason, removable, cause)
 	if removable && seg.Dead() && unlink(f.dir, f.name, seg.Key) == nil {
 		f.src.forgetName(f.name)
@@ -32,6 +32,10 @@ func (f *file) Refused(seg *segments.Segment, reason segment.Reason, cause error
 // Delivered implements [segments.Origin]. A file that cannot be removed is remembered: it must not be
 // delivered again, which only a later collector may do.
 func (f *file) Delivered(seg *segments.Segment) {
+	if f.src.observing { // it has no series
+		f.disregard(seg, skipNotRemovable, false, nil)
+		return
+	}
 	if err := unlink(f.dir, f.name, seg.Key); err != nil {
 		f.disregard(seg, skipNotRemovable, true, err)
 	}
@@ -64,7 +68,7 @@ func (f *file) moved(d *directory, name string) {
 // knows that it began like a segment; whether this user may remove it the kernel decides.
 func unlink(d *directory, name string, key segments.Key) error {
 	var st unix.Stat_t
-	if unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || segments.KeyOf(&st) != key || typeReason(&st) != "" {
+	if unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || segments.KeyOf(&st) != key || Unfit(&st) != "" {
 		return nil
 	}
 	if err := unix.Unlinkat(d.fd, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {

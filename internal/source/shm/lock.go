@@ -30,8 +30,7 @@ func (d *directory) acquire() error {
 		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			unix.Close(fd)
 			if errors.Is(err, unix.EWOULDBLOCK) {
-				return fmt.Errorf("directory %q is in use by another collector, which holds the lock on %s/%s: "+
-					"stop it or give this one another shm::directory", d.path, d.path, lockName)
+				return d.inUse()
 			}
 			return fmt.Errorf("lock %s/%s: %w", d.path, lockName, err)
 		}
@@ -84,13 +83,27 @@ func (d *directory) openLock() (fd int, fresh bool, err error) {
 	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP):
 		return -1, false, nil
 	case err != nil:
-		return -1, false, fmt.Errorf("open %s/%s: %w: the collector's user must be able to write in the directory", d.path, lockName, err)
+		return -1, false, d.unwritable(err)
 	}
 	if err := unix.Fstat(fd, &st); err != nil || !ours(&st) {
 		unix.Close(fd)
 		return -1, false, nil
 	}
 	return fd, fresh, nil
+}
+
+func (d *directory) inUse() error {
+	return fmt.Errorf("directory %q is in use by another collector, which holds the lock on %s/%s: "+
+		"stop it or give this one another shm::directory", d.path, d.path, lockName)
+}
+
+func (d *directory) unwritable(err error) error {
+	return fmt.Errorf("open %s/%s: %w: the collector's user must be able to write in the directory", d.path, lockName, err)
+}
+
+func (d *directory) unremovable(uid uint32, err error) error {
+	return fmt.Errorf("remove %s/%s, which belongs to user %d: %w: another collector may run, or the file must be removed by hand",
+		d.path, lockName, uid, err)
 }
 
 // ours says whether a file can have been made by a collector of this user, and by nobody else.
@@ -108,8 +121,7 @@ func (d *directory) evict(st *unix.Stat_t) error {
 		err = unix.Unlinkat(d.fd, lockName, 0)
 	}
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove %s/%s, which belongs to user %d: %w: another collector may run, or the file must be removed by hand",
-			d.path, lockName, st.Uid, err)
+		return d.unremovable(st.Uid, err)
 	}
 	return nil
 }

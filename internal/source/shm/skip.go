@@ -75,9 +75,9 @@ func (s *source) report(name string, reason segment.Reason, cause error) {
 		zap.String("name", name), zap.String("reason", string(reason)), zap.Error(cause))
 }
 
-// litter says whether a file that is not read for this reason began like a segment and is of no use to anybody, so that it is
+// Litter says whether a file that is not read for this reason began like a segment and is of no use to anybody, so that it is
 // removed when its writer ended. Another version or another configuration of the collector may read the rest.
-func litter(reason segment.Reason) bool {
+func Litter(reason segment.Reason) bool {
 	switch reason {
 	case segment.ErrMagic, segment.ErrVersion, segment.ErrTooLarge,
 		segments.ErrUnreadable, segments.ErrLimit, segments.ErrDescriptors:
@@ -85,6 +85,9 @@ func litter(reason segment.Reason) bool {
 	}
 	return true
 }
+
+// removes says whether a file that is not read for this reason is to be removed when its writer ended.
+func (s *source) removes(reason segment.Reason) bool { return !s.observing && Litter(reason) }
 
 // forgetName drops what is remembered of a name.
 func (s *source) forgetName(name string) {
@@ -122,8 +125,8 @@ func (s *source) retry() {
 	}
 }
 
-// typeReason says why a file of that mode is no segment, or "".
-func typeReason(st *unix.Stat_t) segment.Reason {
+// Unfit says why a file is no segment whatever is in it, or "".
+func Unfit(st *unix.Stat_t) segment.Reason {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		if st.Nlink != 1 {

@@ -26,6 +26,8 @@ type source struct {
 	limits segments.Limits
 	logger *zap.Logger
 	tel    receiver.Telemetry
+	// observing says that nothing is to be changed: see Observer.
+	observing bool
 
 	watching sync.WaitGroup
 	mu       sync.Mutex // guards all below: segments are admitted as they appear
@@ -37,6 +39,8 @@ type source struct {
 	waiting map[string]segment.Reason // for room
 	crowded bool                      // some wait that are not remembered
 	rescan  bool
+	// observed are the segments that are held, if observing.
+	observed map[*segments.Segment]struct{}
 	// unlisted says that the last try to list the directory failed.
 	unlisted bool
 }
@@ -60,7 +64,7 @@ func (s *source) Start(context.Context, component.Host) error {
 
 // enter opens the directory and admits what is in it.
 func (s *source) enter() error {
-	d, err := openDirectory(s.cfg, s.logger)
+	d, err := s.open()
 	if err != nil {
 		return err
 	}
@@ -76,6 +80,13 @@ func (s *source) enter() error {
 	}
 	s.scan() // after the watch began, so that nothing appears unseen
 	return nil
+}
+
+func (s *source) open() (*directory, error) {
+	if s.observing {
+		return observeDirectory(s.cfg.Directory)
+	}
+	return openDirectory(s.cfg, s.logger)
 }
 
 // notice admits what appeared in d.
@@ -104,7 +115,7 @@ func (s *source) settle() error {
 	if s.dir == nil {
 		return s.enter()
 	}
-	if s.dir.locked() {
+	if s.observing || s.dir.locked() {
 		return nil
 	}
 	return s.dir.relock()
@@ -118,6 +129,7 @@ func (s *source) Collect(ctx context.Context, sink emit.Sink) error {
 		return errStopped
 	}
 	began := time.Now()
+	s.releaseRemoved()
 	err := s.settle()
 	if s.dir != nil {
 		if err != nil {
@@ -150,6 +162,9 @@ func (s *source) introduce(fresh []*segments.Segment) {
 func (s *source) Commit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.observing {
+		return // what has ended is there until the Collector removes it
+	}
 	if at := s.set.Commit(); !at.IsZero() && s.dir != nil {
 		s.dir.delivered(at)
 	}

@@ -30,7 +30,7 @@ func TestRingOfAClientThatHungUpWakesNobody(t *testing.T) {
 	honest.check()
 }
 
-// sleeps fails if anything wakes the waiting goroutine.
+// sleeps fails if something wakes the waiting goroutine again and again, which would be thousands of times; what came late on a busy machine is one.
 func (f *fixture) sleeps() {
 	f.Helper()
 	time.Sleep(100 * time.Millisecond)
@@ -39,7 +39,7 @@ func (f *fixture) sleeps() {
 	turns := f.turns()
 	time.Sleep(500 * time.Millisecond)
 	require.NoError(f, unix.Getrusage(unix.RUSAGE_SELF, &end))
-	assert.Equal(f, turns, f.turns(), "wake-ups")
+	assert.Less(f, f.turns()-turns, uint64(10), "wake-ups")
 	used := time.Duration(end.Utime.Nano() + end.Stime.Nano() - start.Utime.Nano() - start.Stime.Nano())
 	assert.Less(f, used, 200*time.Millisecond)
 }
