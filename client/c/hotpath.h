@@ -41,7 +41,8 @@
  * update after HOTPATH_URING_DELAY microseconds (10000), at the end of a thread and at exit, but for _exit and exec, and when
  * hotpath_flush() says so. HOTPATH_URING_SQPOLL=1 has a thread of the kernel's do it. What a killed process had not told is lost, a collector that
  * comes later or again is told everything. Making the first series, hotpath_flush and exit wait for a collector that does not answer or read, 250 ms at
- * most; add, set and record never do. Three descriptors stay, at numbers near 1024; an application that closes them loses nothing. Where io_uring is refused,
+ * most; add, set and record never do: each second at most, and then each 10 ms, one of them takes the next step of a connection that is on its way, so a
+ * program that seldom counts, and did so before its collector came, calls hotpath_flush a second after it, which takes all the steps. Three descriptors stay, at numbers near 1024; an application that closes them loses nothing. Where io_uring is refused,
  * HOTPATH_DIR is used. Libraries that count this way stay loaded.
  *
  * HOTPATH_USDT(provider, name, arguments...) is apart from all that: a place in the code for tracers to attach to (bpftrace, perf, the
@@ -242,7 +243,7 @@ struct hotpath__ctl {
 	uint32_t orphaned;  /* the thread for which the kernel noted the bit is about to end */
 	uint32_t full;      /* no further stripe could be reserved */
 	uint32_t lock;      /* 0 free, 1 held, 2 held with waiters */
-	uint32_t telling;   /* who tells a collector has this: 0 free, 1 held, 2 held and there is more to tell */
+	uint64_t telling;   /* who tells a collector (see hotpath__teller), 0 for nobody */
 };
 
 #ifdef __x86_64__
@@ -282,12 +283,14 @@ struct hotpath__uring {
 	uint64_t batch, delay, flushed, looked, next; /* nanoseconds: since when, when; of a coarse clock where that will do */
 	uint64_t patience;         /* nanoseconds to wait for this collector at most, until it does something */
 	uint64_t *marks[3];        /* see hotpath__set_mark */
-	uint64_t room;             /* messages that the target's queue has room for */
+	uint64_t room;             /* messages that the target's queue has room for, at least */
 	uint32_t free;             /* and the submission queue */
 	uint64_t told[HOTPATH__COUNTERS]; /* of the header's counters */
 	struct hotpath__descriptor socket, lifted;
 	struct hotpath__ring target, sending;
 	uint32_t clock, sqpoll, phase, where, error;
+	uint32_t alone;            /* a message can be sent without a ring */
+	uint32_t admitting;        /* the collector may take the ring */
 	uint32_t behind;           /* there is more to tell than there was room for */
 	uint32_t busy;             /* somebody is posting: unlike `telling`, known in a child */
 	uint32_t introduced;       /* the first series was made */
@@ -363,6 +366,7 @@ struct hotpath__scratch {
 #define HOTPATH__HIDDEN __attribute__((weak, visibility("hidden")))
 #define HOTPATH__COLD   __attribute__((weak, visibility("hidden"), noinline, cold))
 #define HOTPATH__WARM   __attribute__((weak, visibility("hidden"), noinline)) /* off the hot path, and yet made for speed */
+#define HOTPATH__FLAT   static inline __attribute__((always_inline)) /* after a system call, processors guess each return wrong */
 
 /* One of each for an executable or shared library, however many files include this. */
 HOTPATH__HIDDEN union hotpath__ctl_page hotpath__ctl_v1 __attribute__((aligned(HOTPATH__PAGE)));
@@ -768,7 +772,9 @@ static inline int hotpath__updates(const struct hotpath__state *s)
 }
 
 /* Behind the stripes lies, where updates are sent, for each word the place in the catalogue of the record whose update an add
- * to this word completes. */
+ * to this word completes; with io_uring, for a word that is a sum of doubles, with a bit that no place has. */
+#define HOTPATH__INDEX_SUM (UINT64_C(1) << 63)
+
 static inline uint64_t hotpath__index_offset(const struct hotpath__state *s)
 {
 	return hotpath__stripes_offset(s) + s->stripe_count * s->stripe_size;
@@ -1255,6 +1261,7 @@ static inline void hotpath__problem(struct hotpath__state *s, const char *what, 
  * and its zeros. Nothing for one that is too long, or that has no words in the stripes. */
 static inline void hotpath__index(const struct hotpath__state *s, const char *record, uint64_t at)
 {
+	int histogram = record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM;
 	uint64_t slot;
 	char *index;
 
@@ -1262,8 +1269,8 @@ static inline void hotpath__index(const struct hotpath__state *s, const char *re
 		return;
 	memcpy(&slot, record + HOTPATH__RECORD_SLOT, 8);
 	index = s->base + hotpath__index_offset(s) + 8 * slot;
-	__atomic_store_n(HOTPATH__FIELD(index, 0), at, __ATOMIC_RELEASE);
-	if (record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM)
+	__atomic_store_n(HOTPATH__FIELD(index, 0), s->transport == HOTPATH__W_URING && histogram ? at | HOTPATH__INDEX_SUM : at, __ATOMIC_RELEASE);
+	if (histogram)
 		__atomic_store_n(HOTPATH__FIELD(index, 8 * HOTPATH__HISTOGRAM_ZERO), at, __ATOMIC_RELEASE);
 }
 
@@ -2138,10 +2145,11 @@ struct hotpath__msghdr { void *name; uint64_t name_size; const struct hotpath__p
 
 enum {
 	HOTPATH__IO_URING_SETUP = 425, HOTPATH__IO_URING_ENTER = 426, HOTPATH__IO_URING_REGISTER = 427, /* on every machine */
-	HOTPATH__SETUP_SQPOLL = 2, HOTPATH__SETUP_CQSIZE = 8, HOTPATH__SETUP_SUBMIT_ALL = 128, HOTPATH__REGISTER_PROBE = 8,
+	HOTPATH__SETUP_SQPOLL = 2, HOTPATH__SETUP_CQSIZE = 8, HOTPATH__SETUP_SUBMIT_ALL = 128, HOTPATH__REGISTER_PROBE = 8, HOTPATH__REGISTER_SEND_MSG_RING = 31,
 	HOTPATH__OFF_SQES = 0x10000000, HOTPATH__ENTER_SQ_WAKEUP = 2, HOTPATH__SQ_NEED_WAKEUP = 1, HOTPATH__SQ_CQ_OVERFLOW = 2,
 	HOTPATH__OP_MSG_RING = 40, HOTPATH__CQE_SKIP_SUCCESS = 64, HOTPATH__PROBE_OPS = 64,
-	HOTPATH__SENDING = 64, HOTPATH__SENDING_SQPOLL = 256, /* entries of the sending ring */
+	HOTPATH__SENDING = 64, HOTPATH__SENDING_SQPOLL = 1024, /* entries of the sending ring */
+	HOTPATH__ALONE = 4, /* more messages than this are faster by a ring */
 	HOTPATH__SQPOLL_IDLE = 20, /* ms without messages after which the kernel's thread sleeps */
 	HOTPATH__AF_UNIX = 1, HOTPATH__SOCK_STREAM = 1, HOTPATH__SOL_SOCKET = 1, HOTPATH__SO_PEERCRED = 17, HOTPATH__POLLIN = 1, HOTPATH__POLLOUT = 4,
 	HOTPATH__MSG_DONTWAIT = 0x40, HOTPATH__MSG_NOSIGNAL = 0x4000, HOTPATH__PR_SET_PTRACER = 0x59616d61,
@@ -2241,12 +2249,20 @@ static inline void hotpath__set_mark(const struct hotpath__state *s, uint64_t bi
 	}
 }
 
+#define HOTPATH__NO_WORD UINT64_MAX
+
+static inline void hotpath__leave_mark(const struct hotpath__state *s, uint64_t bit)
+{
+	if (bit != HOTPATH__NO_WORD)
+		hotpath__set_mark(s, bit);
+}
+
 static inline uint64_t hotpath__stripe_bits(const struct hotpath__state *s)
 {
 	return s->shared_size / 8; /* where a stripe's begin */
 }
 
-/* Mark everything that is not what a collector begins with: zero, and unset. */
+/* Mark everything that may not be what a collector knows: zero, and unset. */
 static inline void hotpath__mark_all(const struct hotpath__state *s)
 {
 	const char *catalogue = s->base + HOTPATH__AREA;
@@ -2260,6 +2276,8 @@ static inline void hotpath__mark_all(const struct hotpath__state *s)
 			hotpath__set_mark(s, slot);
 			continue;
 		}
+		if (catalogue[at + HOTPATH__RECORD_KIND] == HOTPATH__UPDOWNCOUNTER)
+			hotpath__set_mark(s, hotpath__stripe_bits(s) + slot); /* zero now, it may have been told otherwise */
 		for (i = 0; i < (catalogue[at + HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM ? HOTPATH__HISTOGRAM_WORDS : 1); i++)
 			if (hotpath__total(s, slot + i, stripes) != 0)
 				hotpath__set_mark(s, hotpath__stripe_bits(s) + slot + i);
@@ -2319,11 +2337,15 @@ static inline void hotpath__close_ring(struct hotpath__ring *r)
 	r->mapped = 0;
 }
 
+static inline struct hotpath__sqe *hotpath__entry(const struct hotpath__ring *r, uint32_t i)
+{
+	return (struct hotpath__sqe *)(void *)r->entries + (i & (r->sq_entries - 1));
+}
+
 /* The ring whose completion queue the collector reads, and the one from which messages go there, with what is the same in all of them. */
 static inline long hotpath__make_rings(struct hotpath__uring *u)
 {
 	struct hotpath__ring_params p;
-	struct hotpath__sqe *entries;
 	uint32_t i;
 	long err;
 
@@ -2346,30 +2368,36 @@ static inline long hotpath__make_rings(struct hotpath__uring *u)
 	}
 	if (err != 0)
 		return err;
-	entries = (struct hotpath__sqe *)(void *)u->sending.entries;
 	for (i = 0; i < u->sending.sq_entries; i++) {
-		entries[i].opcode = HOTPATH__OP_MSG_RING;
-		entries[i].flags = HOTPATH__CQE_SKIP_SUCCESS;
-		entries[i].fd = (int32_t)u->target.file.fd - 1;
+		struct hotpath__sqe *entry = hotpath__entry(&u->sending, i);
+		entry->opcode = HOTPATH__OP_MSG_RING;
+		entry->flags = HOTPATH__CQE_SKIP_SUCCESS;
+		entry->fd = (int32_t)u->target.file.fd - 1;
 	}
-	u->queued = 0;
+	u->queued = u->free = 0;
+	u->room = 0;
+	u->alone = 1;
 	return 0;
 }
 
-/* Take what the kernel says of messages that failed, and mark their words again. */
+/* A message was lost. */
+static inline void hotpath__tell_again(struct hotpath__state *s, uint64_t bit)
+{
+	if (bit < HOTPATH__COUNTER_BIT)
+		hotpath__set_mark(s, bit);
+	else
+		s->uring.told[bit % HOTPATH__COUNTERS] = UINT64_MAX;
+}
+
+/* Take what the kernel says of messages that failed. */
 static inline uint32_t hotpath__reap(struct hotpath__state *s)
 {
 	struct hotpath__uring *u = &s->uring;
 	struct hotpath__ring *r = &u->sending;
 	uint32_t head = *r->cq_head, tail = __atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE), n = tail - head;
 
-	for (; head != tail; head++) {
-		uint64_t bit = r->completions[head & (r->cq_entries - 1)].user_data;
-		if (bit < HOTPATH__COUNTER_BIT)
-			hotpath__set_mark(s, bit);
-		else
-			u->told[bit % HOTPATH__COUNTERS] = UINT64_MAX;
-	}
+	for (; head != tail; head++)
+		hotpath__tell_again(s, r->completions[head & (r->cq_entries - 1)].user_data);
 	__atomic_store_n(r->cq_head, head, __ATOMIC_RELEASE);
 	if (n)
 		u->looked = 0;
@@ -2381,73 +2409,104 @@ static inline uint32_t hotpath__in_flight(const struct hotpath__ring *r)
 	return *r->sq_tail - __atomic_load_n(r->sq_head, __ATOMIC_ACQUIRE);
 }
 
-/* Hand what is queued to the kernel. What did not come to our queue, because descriptors are not ours any more, is told again. */
-static inline void hotpath__submit(struct hotpath__state *s)
+/* Have the kernel post what is queued. Returns whether all of it came to our queue: the descriptors may not be ours any more. Few messages
+ * go one by one, which since Linux 6.13 takes no ring and half the time. The kernel finds them where the ring has its own: a child that a signal
+ * handler makes in between has nothing there, and knows by `telling` that it is none of its business. */
+HOTPATH__FLAT int hotpath__deliver(struct hotpath__uring *u, uint32_t n)
+{
+	struct hotpath__ring *r = &u->sending;
+	uint32_t *sq_tail = r->sq_tail, tail = *sq_tail, before = __atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE), left, i;
+	struct hotpath__sqe *entry = hotpath__entry(r, tail);
+	long err = 0;
+
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (hotpath__unlikely(__atomic_load_n(&hotpath__ctl_v1.ctl.telling, __ATOMIC_RELAXED) == 0))
+		return 1;
+	for (i = 0; n <= HOTPATH__ALONE && u->alone && i < n && err == 0; i++) {
+		entry->flags = 0;
+		err = hotpath__sys(HOTPATH__IO_URING_REGISTER, -1, HOTPATH__REGISTER_SEND_MSG_RING, hotpath__address(entry), 1, 0, 0);
+		entry->flags = HOTPATH__CQE_SKIP_SUCCESS;
+		u->alone = err != -EINVAL;
+		entry = hotpath__entry(r, tail + i + 1);
+	}
+	if (hotpath__likely(i && u->alone))
+		return __atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE) - before == n;
+	__atomic_store_n(sq_tail, tail + n, __ATOMIC_RELEASE);
+	hotpath__sys(HOTPATH__IO_URING_ENTER, r->file.fd - 1, n, 0, 0, 0, 0);
+	left = hotpath__in_flight(r);
+	if (left)
+		__atomic_store_n(sq_tail, tail + n - left, __ATOMIC_RELEASE);
+	return left == 0 && *r->cq_head == __atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE) &&
+		__atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE) - before == n;
+}
+
+/* Hand what is queued to the kernel. What did not arrive is told again. */
+HOTPATH__FLAT void hotpath__submit(struct hotpath__state *s)
 {
 	struct hotpath__uring *u = &s->uring;
 	struct hotpath__ring *r = &u->sending;
-	struct hotpath__sqe *entries = (struct hotpath__sqe *)(void *)r->entries;
-	uint32_t n = u->queued, tail = *r->sq_tail, before = __atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE), left, i;
+	uint32_t n = u->queued, tail, i;
 
 	u->queued = 0;
 	if (n == 0)
 		return;
+	tail = *r->sq_tail;
 	if (u->sqpoll) { /* first the tail, then the look at the flags, as the kernel does it the other way round */
 		__atomic_exchange_n(r->sq_tail, tail + n, __ATOMIC_SEQ_CST);
 		if (__atomic_load_n(r->sq_flags, __ATOMIC_SEQ_CST) & HOTPATH__SQ_NEED_WAKEUP)
 			hotpath__sys(HOTPATH__IO_URING_ENTER, r->file.fd - 1, 0, 0, HOTPATH__ENTER_SQ_WAKEUP, 0, 0);
 		return;
 	}
-	__atomic_store_n(r->sq_tail, tail + n, __ATOMIC_RELEASE);
-	hotpath__sys(HOTPATH__IO_URING_ENTER, r->file.fd - 1, n, 0, 0, 0, 0);
-	left = hotpath__in_flight(r);
-	if (hotpath__likely(left == 0 && *r->cq_head == __atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE) &&
-		__atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE) - before == n))
+	if (hotpath__likely(hotpath__deliver(u, n)))
 		return;
-	__atomic_store_n(r->sq_tail, tail + n - left, __ATOMIC_RELEASE);
 	hotpath__reap(s);
-	for (i = 0; i < n; i++) {
-		uint64_t bit = entries[(tail + i) & (r->sq_entries - 1)].user_data;
-		if (bit < HOTPATH__COUNTER_BIT)
-			hotpath__set_mark(s, bit);
-		else
-			u->told[bit % HOTPATH__COUNTERS] = UINT64_MAX;
-	}
+	for (i = 0; i < n; i++)
+		hotpath__tell_again(s, hotpath__entry(r, tail + i)->user_data);
 	u->looked = 0;
-	u->room = 0;
 }
 
-/* Whether another message can be queued. */
-static inline int hotpath__space(struct hotpath__state *s)
+/* See how much room there is: more than there was, by what the collector has read and the kernel's thread has taken. */
+static inline void hotpath__measure(struct hotpath__uring *u)
+{
+	uint32_t head = __atomic_load_n(u->target.cq_head, __ATOMIC_ACQUIRE), in_flight = hotpath__in_flight(&u->sending);
+	uint32_t used = __atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE) - head + in_flight;
+
+	if (head != u->seen) { /* it reads: it may be waited for again */
+		u->seen = head;
+		u->patience = HOTPATH__PATIENCE;
+	}
+	u->free = u->sending.sq_entries - in_flight;
+	u->room = used < u->target.cq_entries ? u->target.cq_entries - used : 0;
+}
+
+/* Whether another message can be queued. Only when what was free is used up the heads are looked at: their owners, on other CPUs, write to them. */
+HOTPATH__FLAT int hotpath__space(struct hotpath__state *s)
 {
 	struct hotpath__uring *u = &s->uring;
 
-	if (hotpath__likely(u->room && u->queued < u->free))
+	if (hotpath__likely(u->room && u->free))
 		return 1;
-	if (u->room) {
-		hotpath__submit(s);
-		u->free = u->sending.sq_entries - hotpath__in_flight(&u->sending);
-	}
-	return u->room && u->queued < u->free;
+	hotpath__submit(s);
+	hotpath__measure(u);
+	return u->room && u->free && u->looked;
 }
 
-static inline void hotpath__queue(struct hotpath__uring *u, uint32_t index, uint64_t value, uint64_t bit)
+HOTPATH__FLAT void hotpath__queue(struct hotpath__uring *u, uint32_t index, uint64_t value, uint64_t bit)
 {
-	const struct hotpath__ring *r = &u->sending;
-	struct hotpath__sqe *entry = (struct hotpath__sqe *)(void *)r->entries + ((*r->sq_tail + u->queued) & (r->sq_entries - 1));
+	struct hotpath__sqe *entry = hotpath__entry(&u->sending, *u->sending.sq_tail + u->queued);
 
 	entry->off = value;
 	entry->len = index;
 	entry->user_data = bit;
 	u->queued++;
+	u->free--;
 	u->room--;
 }
 
 /* Queue what the word of this bit has come to. */
-static inline void hotpath__queue_word(struct hotpath__state *s, uint64_t bit)
+HOTPATH__FLAT void hotpath__queue_word(struct hotpath__state *s, uint64_t bit)
 {
-	uint64_t stripes = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), __ATOMIC_ACQUIRE), word, at, slot, value;
-	const char *record;
+	uint64_t word, value, stripes;
 
 	if (bit < hotpath__stripe_bits(s)) {
 		value = __atomic_load_n(HOTPATH__FIELD(s->base, hotpath__shared_offset(s) + 8 * bit), __ATOMIC_SEQ_CST);
@@ -2456,11 +2515,9 @@ static inline void hotpath__queue_word(struct hotpath__state *s, uint64_t bit)
 		return;
 	}
 	word = bit - hotpath__stripe_bits(s);
-	at = __atomic_load_n(HOTPATH__FIELD(s->base, hotpath__index_offset(s) + 8 * word), __ATOMIC_ACQUIRE);
-	record = s->base + HOTPATH__AREA + at;
-	memcpy(&slot, record + HOTPATH__RECORD_SLOT, 8);
-	value = at && record[HOTPATH__RECORD_KIND] == HOTPATH__HISTOGRAM && slot == word ? hotpath__total_sum(s, word, stripes) :
-		hotpath__total(s, word, stripes);
+	stripes = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), __ATOMIC_ACQUIRE);
+	value = __atomic_load_n(HOTPATH__FIELD(s->base, hotpath__index_offset(s) + 8 * word), __ATOMIC_ACQUIRE) & HOTPATH__INDEX_SUM ?
+		hotpath__total_sum(s, word, stripes) : hotpath__total(s, word, stripes);
 	hotpath__queue(&s->uring, (uint32_t)word, value, bit);
 }
 
@@ -2490,24 +2547,35 @@ HOTPATH__WARM int hotpath__take_v1(int level, uint64_t i)
 
 /* ---- The socket */
 
+/* Where yama restricts it (kernel.yama.ptrace_scope=1), a collector that is not root may only take our ring if the kernel hears that it may. That
+ * replaces what the application has said, if it has, which cannot be asked for; so it is taken back with the end of the handshake. */
+static inline void hotpath__admit(struct hotpath__uring *u)
+{
+	uint32_t peer[3] = {0, 0, 0} /* struct ucred: pid, uid, gid */, size = sizeof peer;
+	char scope[4];
+
+	if (hotpath__read_file("/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) > 0 && *scope == '1' &&
+		hotpath__sys(SYS_getsockopt, u->socket.fd - 1, HOTPATH__SOL_SOCKET, HOTPATH__SO_PEERCRED, hotpath__address(peer), hotpath__address(&size), 0) == 0 &&
+		peer[0] != 0 && peer[1] != 0)
+		u->admitting = hotpath__sys(SYS_prctl, HOTPATH__PR_SET_PTRACER, peer[0], 0, 0, 0, 0) == 0;
+}
+
+static inline void hotpath__admit_no_more(struct hotpath__uring *u)
+{
+	if (u->admitting)
+		hotpath__sys(SYS_prctl, HOTPATH__PR_SET_PTRACER, 0, 0, 0, 0, 0);
+	u->admitting = 0;
+}
+
 static inline void hotpath__hang_up(struct hotpath__uring *u, enum hotpath__where where, long err)
 {
+	hotpath__admit_no_more(u);
 	hotpath__let_go(&u->socket);
 	hotpath__close_ring(&u->sending);
 	hotpath__close_ring(&u->target);
 	__atomic_store_n(&u->error, (uint32_t)-err, __ATOMIC_RELAXED);
 	__atomic_store_n(&u->where, where, __ATOMIC_RELEASE);
 	__atomic_store_n(&u->phase, HOTPATH__P_CLOSED, __ATOMIC_RELEASE);
-}
-
-/* A collector of this user's that is not root's may only take our ring if yama (kernel.yama.ptrace_scope=1) hears that it may. */
-static inline void hotpath__admit(long fd)
-{
-	uint32_t peer[3] = {0, 0, 0} /* struct ucred: pid, uid, gid */, size = sizeof peer;
-
-	if (hotpath__sys(SYS_getsockopt, fd, HOTPATH__SOL_SOCKET, HOTPATH__SO_PEERCRED, hotpath__address(peer), hotpath__address(&size), 0) == 0 &&
-		peer[1] != 0 && peer[1] == (uint32_t)hotpath__sys(SYS_geteuid, 0, 0, 0, 0, 0, 0))
-		hotpath__sys(SYS_prctl, HOTPATH__PR_SET_PTRACER, peer[0], 0, 0, 0, 0);
 }
 
 static inline void hotpath__connect(struct hotpath__state *s)
@@ -2532,7 +2600,6 @@ static inline void hotpath__connect(struct hotpath__state *s)
 		hotpath__hang_up(u, HOTPATH__W_CONNECT, err);
 		return;
 	}
-	hotpath__admit((long)u->socket.fd - 1);
 	u->received = 0;
 	u->patience = HOTPATH__PATIENCE;
 	__atomic_store_n(&u->where, HOTPATH__W_SILENT, __ATOMIC_RELEASE);
@@ -2612,9 +2679,12 @@ static inline void hotpath__hear(struct hotpath__state *s, const struct hotpath_
 			hotpath__hang_up(u, HOTPATH__W_GARBAGE, 0);
 		else if ((err = hotpath__make_rings(u)) != 0)
 			hotpath__hang_up(u, HOTPATH__W_RING, err);
-		else
+		else {
+			hotpath__admit(u);
 			hotpath__introduce(s, u);
+		}
 	} else if (m->type == HOTPATH__TYPE_READY && m->size == HOTPATH__MESSAGE_HEADER_SIZE && u->phase == HOTPATH__P_HELLO) {
+		hotpath__admit_no_more(u);
 		memset(u->told, 0, sizeof u->told);
 		u->complete = 0;
 		u->patience = HOTPATH__PATIENCE;
@@ -2716,29 +2786,20 @@ static inline void hotpath__converse(struct hotpath__state *s, int how, uint64_t
 
 /* ---- Telling */
 
-/* Post what has changed, as much as the collector's queue has room for. */
-static inline void hotpath__post(struct hotpath__state *s)
+/* Post what has changed, as much as the collector's queue has room for, and with it a word that has no mark. */
+HOTPATH__FLAT void hotpath__post(struct hotpath__state *s, uint64_t bit)
 {
 	static const int counters[HOTPATH__COUNTERS] = {HOTPATH__OFF_REFUSED, HOTPATH__OFF_FOLDED, HOTPATH__OFF_UNPLACED, HOTPATH__OFF_REJECTED};
 	struct hotpath__uring *u = &s->uring;
-	uint32_t used, head, in_flight;
 	uint64_t i, top = (s->shared_size + s->stripe_size) / 8 / (64 * 64 * 64);
 	int stay = 0;
 
 	if (__atomic_load_n(u->target.sq_flags, __ATOMIC_RELAXED) & HOTPATH__SQ_CQ_OVERFLOW) { /* others posted, or it wrote a false head */
 		hotpath__hang_up(u, HOTPATH__W_OVERFLOW, 0);
+		hotpath__leave_mark(s, bit);
 		return;
 	}
 	hotpath__reap(s);
-	head = __atomic_load_n(u->target.cq_head, __ATOMIC_ACQUIRE);
-	if (head != u->seen) { /* it reads: it may be waited for again */
-		u->seen = head;
-		u->patience = HOTPATH__PATIENCE;
-	}
-	in_flight = hotpath__in_flight(&u->sending);
-	u->free = u->sending.sq_entries - in_flight;
-	used = __atomic_load_n(u->target.cq_tail, __ATOMIC_ACQUIRE) - head + in_flight;
-	u->room = used < u->target.cq_entries ? u->target.cq_entries - used : 0;
 	for (i = 0; i < HOTPATH__COUNTERS; i++) {
 		uint64_t value = __atomic_load_n(HOTPATH__FIELD(s->base, counters[i]), __ATOMIC_RELAXED);
 		if (value == u->told[i])
@@ -2751,7 +2812,14 @@ static inline void hotpath__post(struct hotpath__state *s)
 		hotpath__queue(u, (uint32_t)(HOTPATH__COUNTER_BIT + i), value, HOTPATH__COUNTER_BIT + i);
 	}
 	for (i = 0; i <= top; i++)
-		stay |= hotpath__take_v1(2, i);
+		if (__atomic_load_n(u->marks[2] + i, __ATOMIC_RELAXED))
+			stay |= hotpath__take_v1(2, i);
+	if (bit != HOTPATH__NO_WORD && hotpath__space(s)) {
+		hotpath__queue_word(s, bit);
+	} else {
+		hotpath__leave_mark(s, bit);
+		stay |= bit != HOTPATH__NO_WORD;
+	}
 	hotpath__submit(s);
 	if (!u->complete && !stay && u->looked) { /* everything that was marked for this connection is told */
 		stay = !hotpath__space(s);
@@ -2764,6 +2832,17 @@ static inline void hotpath__post(struct hotpath__state *s)
 	__atomic_store_n(&u->behind, (uint32_t)(stay && u->looked), __ATOMIC_RELAXED); /* for room; after a failure, the next batch is soon enough */
 }
 
+/* Somebody left off in the middle, and nobody knows where: what he had taken is told again. */
+static inline void hotpath__start_over(struct hotpath__state *s)
+{
+	struct hotpath__uring *u = &s->uring;
+
+	u->queued = u->busy = 0;
+	u->looked = 0;
+	memset(u->told, 0xff, sizeof u->told);
+	hotpath__mark_all(s);
+}
+
 /* The batch begins anew. */
 static inline void hotpath__clear_pending(const struct hotpath__state *s)
 {
@@ -2774,7 +2853,8 @@ static inline void hotpath__clear_pending(const struct hotpath__state *s)
 			__atomic_store_n(hotpath__words(s, 0, i), 0, __ATOMIC_RELAXED);
 }
 
-static inline void hotpath__tell(struct hotpath__state *s, int how)
+/* Tell what is marked, and a word that is not. */
+HOTPATH__FLAT void hotpath__tell(struct hotpath__state *s, int how, uint64_t bit)
 {
 	struct hotpath__uring *u = &s->uring;
 	uint64_t now = hotpath__clock(u), waited;
@@ -2790,24 +2870,55 @@ static inline void hotpath__tell(struct hotpath__state *s, int how)
 	__atomic_store_n(&u->busy, 1, __ATOMIC_RELAXED); /* before the phase is looked at: a handler may fork in between */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (u->phase == HOTPATH__P_READY)
-		hotpath__post(s);
+		hotpath__post(s, bit);
+	else
+		hotpath__leave_mark(s, bit);
 	for (waited = 0; how >= HOTPATH__H_NOW && u->phase == HOTPATH__P_READY && waited < HOTPATH__PATIENCE && u->patience &&
 		(u->behind || (u->sqpoll && hotpath__in_flight(&u->sending))); waited += HOTPATH__PAUSE) {
 		u->patience = u->patience > HOTPATH__PAUSE ? u->patience - HOTPATH__PAUSE : 0;
 		hotpath__pause(HOTPATH__PAUSE);
-		hotpath__post(s);
+		hotpath__post(s, HOTPATH__NO_WORD);
 	}
 	__atomic_store_n(&u->busy, 0, __ATOMIC_RELAXED);
 }
 
-/* Whoever finds somebody telling leaves it to him to look again, unless it has to be told when this returns. */
-static inline int hotpath__begin_telling(struct hotpath__ctl *c, int patient)
-{
-	uint32_t old = 0, tries = 0;
+/* Who the caller is: its thread, from bit 20 on, and below that how far down on its stack it is. Bit 0 says that there is more to tell. */
+#define HOTPATH__MORE UINT64_C(1)
 
-	while (!__atomic_compare_exchange_n(&c->telling, &old, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-		if (old == 2 || __atomic_compare_exchange_n(&c->telling, &old, 2, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-			if (!patient || ++tries > 5000)
+static inline __attribute__((always_inline)) uint64_t hotpath__teller(void)
+{
+	return (uint64_t)pthread_self() >> 4 << 20 | (hotpath__address(__builtin_frame_address(0)) >> 6 & 0x7ffff) << 1;
+}
+
+/* Whether the call that began to tell will never go on: a signal handler that interrupted it has left by longjmp, so that its thread is
+ * here, no deeper in the same stack. A handler that will return is deeper, or on a stack of its own. */
+static inline int hotpath__left(uint64_t teller, uint64_t mine)
+{
+	struct { void *stack; int flags; uint64_t size; } alternate = {NULL, 0, 0};
+
+	if (teller >> 20 != mine >> 20 || ((mine - teller) >> 1 & 0x7ffff) > 0x3fff)
+		return 0;
+	return hotpath__sys(SYS_sigaltstack, 0, hotpath__address(&alternate), 0, 0, 0, 0) == 0 && (alternate.flags & 1 /* SS_ONSTACK */) == 0;
+}
+
+/* What to do where somebody tells already: nothing; have him look again; or that, and wait for him. */
+enum { HOTPATH__GIVE_UP, HOTPATH__LEAVE_IT, HOTPATH__WAIT };
+
+HOTPATH__FLAT int hotpath__begin_telling(struct hotpath__ctl *c, uint64_t mine, int otherwise)
+{
+	uint64_t old = 0;
+	int tries = 0;
+
+	while (!__atomic_compare_exchange_n(&c->telling, &old, mine, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		if (otherwise == HOTPATH__GIVE_UP)
+			return 0;
+		if (old && hotpath__left(old, mine)) {
+			if (__atomic_compare_exchange_n(&c->telling, &old, mine, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+				hotpath__start_over(&hotpath__state_v1);
+				return 1;
+			}
+		} else if (old & HOTPATH__MORE || (old && __atomic_compare_exchange_n(&c->telling, &old, old | HOTPATH__MORE, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))) {
+			if (otherwise == HOTPATH__LEAVE_IT || ++tries > 5000)
 				return 0;
 			hotpath__pause(HOTPATH__PATIENCE / 2500);
 		}
@@ -2816,47 +2927,64 @@ static inline int hotpath__begin_telling(struct hotpath__ctl *c, int patient)
 	return 1;
 }
 
-static inline int hotpath__end_telling(struct hotpath__ctl *c)
+/* Returns 0 if there is more to tell. */
+static inline int hotpath__end_telling(struct hotpath__ctl *c, uint64_t mine)
 {
-	uint32_t old = 1;
+	uint64_t old = mine;
 
 	if (__atomic_compare_exchange_n(&c->telling, &old, 0, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		return 1;
 	/* It is zero in a child that a signal handler made meanwhile. */
-	return old == 0 || !__atomic_compare_exchange_n(&c->telling, &old, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	return old != (mine | HOTPATH__MORE) || !__atomic_compare_exchange_n(&c->telling, &old, mine, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+HOTPATH__FLAT void hotpath__tell_all(struct hotpath__state *s, struct hotpath__ctl *c, uint64_t mine, int how, uint64_t bit)
+{
+	do {
+		if (s->where == HOTPATH__W_URING)
+			hotpath__tell(s, how, bit);
+		how = HOTPATH__H_BATCH;
+		bit = HOTPATH__NO_WORD;
+	} while (!hotpath__end_telling(c, mine));
 }
 
 HOTPATH__WARM void hotpath__flush_v1(int how)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	uint64_t mine = hotpath__teller();
 
-	if (!__atomic_load_n(&c->started, __ATOMIC_ACQUIRE) || s->transport != HOTPATH__W_URING || !hotpath__begin_telling(c, how >= HOTPATH__H_NOW))
-		return;
-	do {
-		if (s->where == HOTPATH__W_URING)
-			hotpath__tell(s, how);
-		how = HOTPATH__H_BATCH;
-	} while (!hotpath__end_telling(c));
+	if (__atomic_load_n(&c->started, __ATOMIC_ACQUIRE) && s->transport == HOTPATH__W_URING &&
+		hotpath__begin_telling(c, mine, how >= HOTPATH__H_NOW ? HOTPATH__WAIT : HOTPATH__LEAVE_IT))
+		hotpath__tell_all(s, c, mine, how, HOTPATH__NO_WORD);
 }
 
-/* After a change: leave a mark, and tell it if it is time. */
+/* After a change: leave a mark, and tell it if it is time; where each update is told, without a mark. */
 HOTPATH__WARM void hotpath__mark_v1(const uint64_t *word)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
 	struct hotpath__uring *u = &s->uring;
-	uint64_t offset = hotpath__address(word) - hotpath__address(s->base), within, *pending;
+	uint64_t offset = hotpath__address(word) - hotpath__address(s->base), stripes = hotpath__stripes_offset(s), within, bit, mine, *pending;
+	int completes = 1;
 
-	if (offset < hotpath__stripes_offset(s)) {
-		hotpath__set_mark(s, (offset - hotpath__shared_offset(s)) / 8);
+	if (offset < stripes) {
+		bit = (offset - hotpath__shared_offset(s)) / 8;
 		pending = hotpath__words(s, 0, 0);
 	} else {
-		within = (offset - hotpath__stripes_offset(s)) & (s->stripe_size - 1); /* a power of two */
-		hotpath__set_mark(s, hotpath__stripe_bits(s) + within / 8);
-		if (__atomic_load_n(HOTPATH__FIELD(s->base, hotpath__index_offset(s) + within), __ATOMIC_RELAXED) == 0)
-			return; /* the rest of the update is to come */
+		within = (offset - stripes) & (s->stripe_size - 1); /* a power of two */
+		bit = hotpath__stripe_bits(s) + within / 8;
+		completes = __atomic_load_n(HOTPATH__FIELD(s->base, hotpath__index_offset(s) + within), __ATOMIC_RELAXED) != 0;
 		pending = HOTPATH__FIELD(s->base, offset - within);
 	}
+	mine = hotpath__teller();
+	if (u->batch == 1 && completes && hotpath__begin_telling(c, mine, HOTPATH__GIVE_UP)) {
+		hotpath__tell_all(s, c, mine, HOTPATH__H_BATCH, bit);
+		return;
+	}
+	hotpath__set_mark(s, bit);
+	if (!completes)
+		return; /* the rest of the update is to come */
 	/* Keys beyond the first 32 may have to be allocated. */
 	if (s->watching && s->key < 32 && pthread_getspecific(s->key) == NULL)
 		pthread_setspecific(s->key, s);
@@ -2948,7 +3076,7 @@ static inline void hotpath__leave(struct hotpath__state *s)
 		r->mapped = 0;
 	}
 	u->next = u->looked = 0;
-	u->behind = u->busy = 0;
+	u->behind = u->busy = u->admitting = 0;
 	u->phase = HOTPATH__P_CLOSED;
 	u->where = HOTPATH__W_SILENT;
 }
@@ -3090,7 +3218,7 @@ HOTPATH__COLD __attribute__((destructor)) void hotpath__unload_v1(void)
 		if (s->transport == HOTPATH__W_URING && !s->pinned) {
 			if (s->watching)
 				pthread_key_delete(s->key);
-			if (hotpath__begin_telling(&hotpath__ctl_v1.ctl, 1))
+			if (hotpath__begin_telling(&hotpath__ctl_v1.ctl, hotpath__teller(), HOTPATH__WAIT))
 				hotpath__hang_up(&s->uring, HOTPATH__W_HUNG_UP, 0);
 		}
 		if (s->transport == HOTPATH__W_EVENTS && !s->pinned) { /* the loader has no names: this is no library, or an old libc */

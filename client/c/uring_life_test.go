@@ -290,6 +290,23 @@ func TestUringOfSignalHandlersThatFork(t *testing.T) {
 	})
 }
 
+func TestUringOfSignalHandlersThatJumpAway(t *testing.T) {
+	eachUringVariant(t, func(t *testing.T, program string) {
+		for _, batch := range []string{"1", "16"} {
+			k := takeAt(t, uringSocket(t)+batch, 4096)
+			p := startUring(t, k.socket, []string{"HOTPATH_URING_BATCH=" + batch}, program)
+			p.do("jumps 100", "flush", "jumps 100")
+			want, err := strconv.ParseUint(p.before[0], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.do("flush")
+			k.untilCounter(p.cmd.Process.Pid, "jumps.counter", want)
+			p.finish()
+		}
+	})
+}
+
 func TestUringGoesOnAfterItsDescriptorsWereClosed(t *testing.T) {
 	k := takeAt(t, uringSocket(t), 4096)
 	p := startUring(t, k.socket, []string{"HOTPATH_URING_BATCH=1"}, uringProgram(t))
@@ -386,6 +403,34 @@ func TestUringOfALibraryThatIsUnloaded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Single messages go through the sending ring.
+func TestUringBeforeMessagesCouldGoWithoutARing(t *testing.T) {
+	k := takeAt(t, uringSocket(t), 256)
+	filter := program(t, "without", "gcc", "-std=c11", "-O2", "testdata/without.c")
+	p := startUring(t, k.socket, []string{"HOTPATH_URING_BATCH=1"}, filter, "ringless", uringProgram(t))
+	p.do("count one 100", "record h 1", "threads 4 1000", "signals 20000", "fork-signals 20", "flush")
+	k.until(p.cmd.Process.Pid, func(s *contents) bool {
+		return s.counters["one"] == 100 && s.histograms["h"] == (histogram{1, 1}) && s.counters["threads.counter"] == 4000 && s.counters["fork_signals.counter"] == 40000
+	})
+	p.finish()
+}
+
+// An updowncounter that is zero may have been something else to the collector that comes back.
+func TestUringTellsZeroesAnew(t *testing.T) {
+	k := takeAt(t, uringSocket(t), 256)
+	p := startUring(t, k.socket, nil, uringProgram(t))
+	p.do("move moved 5", "flush", "move moved -5", "flush", "closefrom")
+	time.Sleep(1100 * time.Millisecond)
+	p.do("flush")
+	pid := p.cmd.Process.Pid
+	k.until(pid, func(*contents) bool {
+		m := k.of(pid)
+		_, told := m.complete[8] // the first slot
+		return len(k.images()) == 2 && told
+	})
+	p.finish()
 }
 
 func TestUringWhereSomethingIsMissing(t *testing.T) {

@@ -19,6 +19,8 @@ const (
 	sendingEntries = 64
 	// polledEntries is how many messages may wait for the kernel's thread.
 	polledEntries = 1024
+	// fewMessages are no more than are faster without a ring.
+	fewMessages = 4
 	// polledIdle is how many milliseconds the kernel's thread looks for messages in vain before it sleeps.
 	polledIdle = 10
 )
@@ -29,7 +31,9 @@ type link struct {
 	target   *ring
 	sending  *ring
 	polled   bool                   // by a thread of the kernel
-	tail     uint32                 // of the sending queue, which is also how many messages there were
+	ringless bool                   // messages can be posted without the sending ring: since Linux 6.13
+	aside    uint32                 // messages that were
+	tail     uint32                 // how many messages there were; without those, the tail of the sending queue
 	handed   uint32                 // messages that the kernel has been told of
 	free     uint32                 // at least that many more find room
 	err      error                  // why no more can be posted
@@ -50,6 +54,7 @@ func (l *link) newRings(entries uint32, polled bool) error {
 		return err
 	}
 	sending := ringParameters{submissions: sendingEntries}
+	l.ringless = !polled
 	if l.polled = polled; polled {
 		sending = ringParameters{submissions: polledEntries, flags: setupSQPoll, threadIdle: polledIdle}
 	}
@@ -143,13 +148,18 @@ func roomIn(entries int, held uint32) uint32 { return uint32(max(0, entries-int(
 
 // put puts a message for which there is room into the sending queue.
 func (l *link) put(index uint32, value uint64) {
-	s := &l.sending.submissions[l.tail%uint32(len(l.sending.submissions))]
+	s := l.submission(l.tail - l.aside)
 	s.index, s.value = index, value
 	l.tail++
 	l.free--
 	if l.tail-l.handed == uint32(len(l.sending.submissions)) {
 		l.post()
 	}
+}
+
+// submission is a place in the sending queue.
+func (l *link) submission(at uint32) *submission {
+	return &l.sending.submissions[at%uint32(len(l.sending.submissions))]
 }
 
 // post has the kernel post the messages in the sending queue.
@@ -160,7 +170,12 @@ func (l *link) post() {
 }
 
 func (l *link) submit() error {
-	atomic.StoreUint32(l.sending.sqTail, l.tail)
+	if l.ringless && l.tail-l.handed <= fewMessages {
+		if err := l.submitRingless(); l.ringless {
+			return err
+		}
+	}
+	atomic.StoreUint32(l.sending.sqTail, l.tail-l.aside)
 	if l.polled {
 		l.handed = l.tail
 		if atomic.LoadUint32(l.sending.sqFlags)&sqNeedWakeUp != 0 {
@@ -186,9 +201,31 @@ func (l *link) submit() error {
 	return l.sending.failure()
 }
 
+// submitRingless has the kernel post messages one by one, from where they are in the sending queue. That takes half the time.
+func (l *link) submitRingless() error {
+	for at := l.handed - l.aside; l.handed != l.tail; {
+		switch errno := l.submission(at).post(); errno {
+		case 0:
+			at++
+			l.handed++
+			l.aside++
+		case unix.EINVAL:
+			l.ringless = false
+			return nil
+		case unix.EINTR:
+		default:
+			return fmt.Errorf("post a message: %w", errno)
+		}
+	}
+	if l.astray() {
+		return errClosed
+	}
+	return nil
+}
+
 // astray reports whether messages that the kernel has taken did not come to the target: another ring has got them.
 func (l *link) astray() bool {
-	return atomic.LoadUint32(l.sending.sqHead) == l.handed && atomic.LoadUint32(l.target.cqTail) != l.handed
+	return atomic.LoadUint32(l.sending.sqHead) == l.handed-l.aside && atomic.LoadUint32(l.target.cqTail) != l.handed
 }
 
 // posted reports whether the kernel has posted all messages.

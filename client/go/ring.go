@@ -27,11 +27,11 @@ const (
 	enterWakeUp  = 1 << 1
 	sqNeedWakeUp = 1 << 0
 
-	registerProbe = 8
+	registerProbe       = 8
+	registerSendMsgRing = 31
 
 	opMsgRing     = 40
 	skipOnSuccess = 1 << 6 // IOSQE_CQE_SKIP_SUCCESS
-
 )
 
 // ringParameters is struct io_uring_params.
@@ -140,6 +140,14 @@ func (r *ring) enter(requests, flags uint32) (taken uint32, errno unix.Errno) {
 		n = 0
 	}
 	return uint32(n), errno
+}
+
+// post has the kernel post a message without the ring that it lies in, or fails with [unix.EINVAL] before Linux 6.13.
+func (s *submission) post() unix.Errno {
+	s.flags = 0 // without a ring there is no completion to skip
+	_, _, errno := unix.RawSyscall6(unix.SYS_IO_URING_REGISTER, ^uintptr(0), registerSendMsgRing, uintptr(unsafe.Pointer(s)), 1, 0, 0)
+	s.flags = skipOnSuccess
+	return errno
 }
 
 // failure is how a request failed. One that succeeds has no completion.

@@ -299,7 +299,11 @@ func TestManyGoroutinesAreToldExactly(t *testing.T) {
 			}
 			group.Wait()
 			gauge.Set(2)
-			c.flush()
+			m := c.teller.(*messages)
+			eventually(t, "everything is told", func() bool { // on a busy machine, later than a flush waits
+				c.flush()
+				return m.toldAll()
+			})
 			l.knows("adds")
 			for g := range goroutines {
 				l.knows(fmt.Sprint("own", g))

@@ -12,7 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 
 static void step(void)
@@ -98,34 +97,14 @@ static void sizes(void)
 static hotpath_counter shared_counter;
 static hotpath_histogram shared_histogram;
 static hotpath_gauge shared_gauge;
-static unsigned long per_thread;
-
-static void *count(void *unused)
-{
-	unsigned long i;
-
-	for (i = 0; i < per_thread; i++) {
-		hotpath_counter_add(shared_counter, 1);
-		if (i % 16 == 0)
-			hotpath_histogram_record(shared_histogram, (double)(1 + i % 7));
-	}
-	return unused;
-}
+static unsigned long ticks;
 
 static void threads(int n, unsigned long each)
 {
-	pthread_t t[64];
-	int i;
+	struct work w = {counter("threads.counter"), histogram("threads.histogram"), 1, 7, each};
 
-	shared_counter = counter("threads.counter");
-	shared_histogram = histogram("threads.histogram");
-	per_thread = each;
 	step();
-	for (i = 0; i < n; i++)
-		if (pthread_create(&t[i], NULL, count, NULL) != 0)
-			die("pthread_create");
-	for (i = 0; i < n; i++)
-		pthread_join(t[i], NULL);
+	run_threads(n, w);
 	step();
 }
 
@@ -491,16 +470,7 @@ static void on_signal(int signal)
 	hotpath_counter_add(shared_counter, 1);
 	hotpath_histogram_record(shared_histogram, 3);
 	hotpath_gauge_set(shared_gauge, 3);
-	__atomic_fetch_add(&per_thread, 1, __ATOMIC_RELAXED);
-}
-
-static void *close_descriptors(void *unused)
-{
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		syscall(SYS_close_range, 900, ~0U, 0);
-		usleep(300);
-	}
-	return unused;
+	__atomic_fetch_add(&ticks, 1, __ATOMIC_RELAXED);
 }
 
 /* Handlers on small stacks count on what they interrupt, while the descriptor is closed again and again. */
@@ -519,7 +489,7 @@ static void signals(unsigned long n)
 	for (i = 0; i < 60; i++)
 		hotpath_histogram_record(shared_histogram, ldexp(1, (int)i - 28));
 	step();
-	pthread_create(&t, NULL, close_descriptors, NULL);
+	pthread_create(&t, NULL, close_descriptors, &stop);
 	sigaltstack(&on, NULL);
 	memset(&action, 0, sizeof action);
 	action.sa_handler = on_signal;
@@ -536,7 +506,7 @@ static void signals(unsigned long n)
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 	pthread_join(t, NULL);
 	hotpath_counter_add(shared_counter, 1);
-	printf("%lu\n", n + per_thread + 1);
+	printf("%lu\n", n + ticks + 1);
 	step();
 }
 

@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/time.h>
 
 static void api(void)
 {
@@ -71,38 +70,13 @@ static void buckets(void)
 
 static hotpath_counter shared_counter;
 static hotpath_histogram shared_histogram;
-static unsigned long per_thread;
-
-static void *count(void *unused)
-{
-	unsigned long i;
-
-	for (i = 0; i < per_thread; i++) {
-		hotpath_counter_add(shared_counter, 1);
-		if (i % 16 == 0)
-			hotpath_histogram_record(shared_histogram, 0.5);
-	}
-	return unused;
-}
-
-static void run_threads(int n)
-{
-	pthread_t threads[256];
-	int i;
-
-	for (i = 0; i < n; i++)
-		if (pthread_create(&threads[i], NULL, count, NULL) != 0)
-			die("pthread_create");
-	for (i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
-}
+static unsigned long ticks;
 
 static void threads(int n, unsigned long each)
 {
-	shared_counter = counter("threads.counter");
-	shared_histogram = hotpath_histogram_new("threads.histogram", "", "", NULL, 0);
-	per_thread = each;
-	run_threads(n);
+	struct work w = {counter("threads.counter"), hotpath_histogram_new("threads.histogram", "", "", NULL, 0), 0.5, 1, each};
+
+	run_threads(n, w);
 	ready();
 }
 
@@ -111,7 +85,7 @@ static void tick(int signal)
 	(void)signal;
 	hotpath_counter_add(shared_counter, 1);
 	hotpath_histogram_record(shared_histogram, 0.5);
-	per_thread++;
+	ticks++;
 }
 
 /* A handler counts on the counter that it interrupts. */
@@ -134,7 +108,7 @@ static void signals(unsigned long n)
 	}
 	memset(&every, 0, sizeof every);
 	setitimer(ITIMER_REAL, &every, NULL);
-	printf("%lu\n", n + per_thread);
+	printf("%lu\n", n + ticks);
 	ready();
 }
 
@@ -386,35 +360,19 @@ static void bad(void)
 	ready();
 }
 
-/* A handler forks between any two instructions of the code that counts; the child goes on there, and counts. */
-static volatile sig_atomic_t child;
-
-static void fork_now(int signal)
-{
-	int pid = fork(), status;
-
-	(void)signal;
-	if (pid == 0)
-		child = 1;
-	else if (waitpid(pid, &status, 0) != pid || status != 0)
-		_exit(5);
-}
-
+/* Children are made between any two instructions of the code that counts, and count on. */
 static void fork_signals(int n)
 {
-	struct itimerval after = {{0, 0}, {0, 0}};
 	hotpath_counter c = counter("fork_signals.counter");
 	hotpath_histogram h = hotpath_histogram_new("fork_signals.histogram", "", "", NULL, 0);
 	int i, k;
 
-	signal(SIGALRM, fork_now);
 	for (i = 0; i < n; i++) {
-		after.it_value.tv_usec = 50 + i % 50;
-		setitimer(ITIMER_REAL, &after, NULL);
+		fork_in(50 + i % 50);
 		for (k = 0; k < 200000; k++) {
 			hotpath_counter_add(c, 1);
 			hotpath_histogram_record(h, 1);
-			if (child && k > 100)
+			if (*child() && k > 100)
 				_exit(0);
 		}
 	}
@@ -519,16 +477,15 @@ static void fill(unsigned long n)
 {
 	unsigned long i;
 	hotpath_counter first = counter("fill.first");
+	struct work late = {first, {0}, 0.5, 1, 1000};
 
 	for (i = 0; i < n; i++) {
 		hotpath_attr attr = HOTPATH_INT("n", (int64_t)i);
 		hotpath_histogram_record(hotpath_histogram_new("fill.histogram", "", "", &attr, 1), 1);
 		hotpath_counter_add(first, 1);
 	}
-	shared_counter = first;
-	shared_histogram = hotpath_histogram_new("fill.late", "", "", NULL, 0);
-	per_thread = 1000;
-	run_threads(8);
+	late.histogram = hotpath_histogram_new("fill.late", "", "", NULL, 0);
+	run_threads(8, late);
 	ready();
 }
 

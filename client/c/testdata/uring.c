@@ -4,10 +4,10 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <time.h>
 
 static void line_done(void)
@@ -18,33 +18,12 @@ static void line_done(void)
 
 static hotpath_counter shared_counter;
 static hotpath_histogram shared_histogram;
-static unsigned long per_thread;
-
-static void *count(void *unused)
-{
-	unsigned long i;
-
-	for (i = 0; i < per_thread; i++) {
-		hotpath_counter_add(shared_counter, 1);
-		if (i % 16 == 0)
-			hotpath_histogram_record(shared_histogram, (double)(1 + i % 7));
-	}
-	return unused;
-}
 
 static void threads(int n, unsigned long each)
 {
-	pthread_t t[64];
-	int i;
+	struct work w = {counter("threads.counter"), hotpath_histogram_new("threads.histogram", "", "", NULL, 0), 1, 7, each};
 
-	shared_counter = counter("threads.counter");
-	shared_histogram = hotpath_histogram_new("threads.histogram", "", "", NULL, 0);
-	per_thread = each;
-	for (i = 0; i < n; i++)
-		if (pthread_create(&t[i], NULL, count, NULL) != 0)
-			die("pthread_create");
-	for (i = 0; i < n; i++)
-		pthread_join(t[i], NULL);
+	run_threads(n, w);
 }
 
 /* n counters and a tenth as many histograms. */
@@ -95,37 +74,59 @@ static void signals(unsigned long n)
 	printf("%lu %lu\n", n + ticks, ticks);
 }
 
-/* A handler forks between any two instructions of the code that tells; the child goes on there, counts and tells. */
-static volatile sig_atomic_t child;
-
-static void fork_now(int signal)
+static void end_child(void)
 {
-	int pid = fork(), status;
-
-	(void)signal;
-	if (pid == 0)
-		child = 1;
-	else if (waitpid(pid, &status, 0) != pid || status != 0)
-		_exit(5);
+	hotpath_flush();
+	_exit(0);
 }
 
+/* Children are made between any two instructions of the code that tells, count on and tell. */
 static void fork_signals(int n)
 {
 	hotpath_counter c = counter("fork_signals.counter");
 	int i, k;
 
-	signal(SIGALRM, fork_now);
 	for (i = 0; i < n; i++) {
-		struct itimerval after = {{0, 0}, {0, 50 + i % 50}};
-		setitimer(ITIMER_REAL, &after, NULL);
+		fork_in(50 + i % 50);
 		for (k = 0; k < 2000; k++) {
 			hotpath_counter_add(c, 1);
-			if (child && k > 100) {
-				hotpath_flush();
-				_exit(0);
-			}
+			if (*child() && k > 100)
+				end_child();
 		}
 	}
+	fork_in(0); /* no more, but maybe this late */
+	if (*child())
+		end_child();
+}
+
+/* A handler leaves the code that tells for good, at any instruction of it. */
+static sigjmp_buf away;
+
+static void jump(int signal)
+{
+	(void)signal;
+	siglongjmp(away, 1);
+}
+
+static __attribute__((noinline)) void jumps(int n)
+{
+	volatile int i;
+	int k;
+
+	shared_counter = counter("jumps.counter");
+	signal(SIGALRM, jump);
+	for (i = 0; i < n; i++) {
+		if (sigsetjmp(away, 1))
+			continue;
+		every(20 + i % 50);
+		for (k = 0; k < 20000; k++)
+			hotpath_counter_add(shared_counter, 1);
+	}
+	signal(SIGALRM, SIG_IGN);
+	every(0);
+	hotpath_counter_add(shared_counter, 1);
+	printf("%lu\n", (unsigned long)hotpath__total(&hotpath__state_v1, (shared_counter.slot - 1 - hotpath__address(hotpath__words(&hotpath__state_v1, 0, 1))) / 8,
+		*HOTPATH__FIELD(hotpath__state_v1.base, HOTPATH__OFF_STRIPES_USED)));
 }
 
 static int stop;
@@ -163,15 +164,6 @@ static void storm(int children)
 		pthread_join(t[i], NULL);
 }
 
-static void *close_descriptors(void *unused)
-{
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		syscall(SYS_close_range, 900, ~0U, 0);
-		usleep(300);
-	}
-	return unused;
-}
-
 /* Count while another thread closes everything, again and again. */
 static void closing(unsigned long n)
 {
@@ -179,7 +171,7 @@ static void closing(unsigned long n)
 	unsigned long i;
 	pthread_t t;
 
-	pthread_create(&t, NULL, close_descriptors, NULL);
+	pthread_create(&t, NULL, close_descriptors, &stop);
 	for (i = 0; i < n; i++)
 		hotpath_counter_add(c, 1);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
@@ -365,6 +357,7 @@ static void run_lines(void)
 			else if (strcmp(what, "threads") == 0) threads(atoi(name), times);
 			else if (strcmp(what, "signals") == 0) signals(strtoul(name, NULL, 10));
 			else if (strcmp(what, "fork-signals") == 0) fork_signals(atoi(name));
+			else if (strcmp(what, "jumps") == 0) jumps(atoi(name));
 			else if (strcmp(what, "storm") == 0) storm(atoi(name));
 			else if (strcmp(what, "closing") == 0) closing(strtoul(name, NULL, 10));
 			else if (strcmp(what, "files") == 0) files();

@@ -125,6 +125,15 @@ static struct sock_filter enter[] = {
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
+static struct sock_filter ringless[] = { /* io_uring_register(..., IORING_REGISTER_SEND_MSG_RING) is EINVAL: before Linux 6.13 */
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 427, 0, 3),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 31, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
 static struct sock_filter sockets[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	DENY(SYS_socket, EPERM),
@@ -136,7 +145,7 @@ static struct sock_filter sockets[] = {
 static const struct { const char *name; struct sock_fprog program; } filters[] = {
 	FILTER(populate), FILTER(files), FILTER(memory), FILTER(ioctls), FILTER(writes), FILTER(flags),
 	FILTER(memfd), FILTER(memfd_right), FILTER(noexec), FILTER(seals), FILTER(names), FILTER(nameless),
-	FILTER(rings), FILTER(io_uring), FILTER(probe), FILTER(enter), FILTER(sockets),
+	FILTER(rings), FILTER(io_uring), FILTER(probe), FILTER(enter), FILTER(ringless), FILTER(sockets),
 };
 
 int main(int argc, char **argv)
