@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -79,7 +80,9 @@ func TestShortProcessesUnderProbesAreExact(t *testing.T) {
 			for i := range processes {
 				step()
 				how := []string{"killed", "ended"}[i%2]
-				if err := exec.Command(program, fmt.Sprint(calls), how).Run(); (err != nil) != (how == "killed") {
+				short := exec.Command(program, fmt.Sprint(calls), how)
+				short.Env = append(os.Environ(), uncounted...)
+				if err := short.Run(); (err != nil) != (how == "killed") {
 					t.Fatal(err)
 				}
 				time.Sleep(30 * time.Millisecond)
