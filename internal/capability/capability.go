@@ -21,6 +21,12 @@ var (
 	CheckpointRestore = Capability{unix.CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE", true}
 )
 
+// All are those above.
+var All = []Capability{BPF, Perfmon, SysAdmin, SysPtrace, DACReadSearch, CheckpointRestore}
+
+// String is the name.
+func (c Capability) String() string { return c.name }
+
 // Lacking names those that this process does not have.
 func Lacking(takes ...Capability) (names []string) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the tests of the sources bpf and io_uring on the distribution's own kernels, in virtual machines. TestAtExit* are for Linux 6.16
+# Run the tests of the sources bpf and io_uring, and of what the tool says of them, on the distribution's own kernels, in virtual machines. TestAtExit* are for Linux 6.16
 # and later, TestHost* the same on every kernel; TestSetting* change settings of the kernel, and so are for machines alone;
 # TestLastSetting* for such as end after them.
 # Usage: kernels.sh RELEASE... [-- FLAGS OF go test]
@@ -21,6 +21,7 @@ CGO_ENABLED=0 go test -c -o "$tests/probe.test" ./internal/source/bpf/probe
 CGO_ENABLED=0 go test -c -o "$tests/uring.test" ./internal/source/uring
 CGO_ENABLED=0 go test -c -o "$tests/ring.test" ./internal/source/uring/ring
 (cd client/go && CGO_ENABLED=0 go test -c -o "$tests/client.test" .)
+(cd cmd/hotpath && CGO_ENABLED=0 go test -c -o "$tests/doctor.test" ./internal/doctor)
 go build -o _build/vm ./internal/kerneltest/vm
 status=0
 for release in $releases; do
@@ -38,7 +39,8 @@ for release in $releases; do
 		cd ../../uring && HOTPATH_TEST_SETTINGS=1 $tests/uring.test -test.timeout 10m -test.skip '^($lacks)'$flags || status=1
 		[ $release = 6.1 ] || (cd ../../../client/go && HOTPATH_TEST_MACHINE=1 $tests/client.test -test.timeout 5m -test.run '^TestSetting'$flags) || status=1
 		cd ring && $tests/ring.test -test.timeout 5m -test.skip '^($lacks)'$flags || status=1
-		cd .. && HOTPATH_TEST_SETTINGS=last $tests/uring.test -test.run '^TestLastSetting'$flags || status=1
+		cd $PWD/cmd/hotpath/internal/doctor && HOTPATH_TEST_MACHINE=1 $tests/doctor.test -test.timeout 15m -test.run '^(TestVerdictOfRoot|TestVerdictOfNobody|TestSetting|TestRunning|TestNothing)' -test.skip '^($lacks)'$flags || status=1
+		cd $PWD/internal/source/uring && HOTPATH_TEST_SETTINGS=last $tests/uring.test -test.run '^TestLastSetting'$flags || status=1
 		exit \$status" || status=1
 done
 exit $status

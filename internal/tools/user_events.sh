@@ -31,6 +31,7 @@ add format . internal/source/userevents/format
 add client-go client/go .
 add client-c . client/c
 add e2e . internal/e2e
+add doctor cmd/hotpath internal/doctor
 script="$script; exit \$status"
 
 status=0

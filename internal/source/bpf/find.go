@@ -137,14 +137,16 @@ func (s *source) open(id uint32, n notice) bool {
 	return true
 }
 
+const forbidden = "No right to open the segments of other users' processes: the bpf source needs the capability CAP_SYS_PTRACE, " +
+	"and for those whose descriptor is closed CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE"
+
 // forbid says, once, that there is no right to look at other users' processes.
 func (s *source) forbid(pid uint32, err error) {
 	if s.forbidden {
 		return
 	}
 	s.forbidden = true
-	s.logger.Error("No right to open the segments of other users' processes: the bpf source needs the capability CAP_SYS_PTRACE, "+
-		"and for those whose descriptor is closed CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE", zap.Uint32("pid", pid), zap.Error(err))
+	s.logger.Error(forbidden, zap.Uint32("pid", pid), zap.Error(err))
 }
 
 // take admits the segment in a file that some processes have.

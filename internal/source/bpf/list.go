@@ -48,34 +48,23 @@ func (s *source) listDescriptors() {
 
 // list takes the segments that the kernel lists. Those of a forked process may be its parent's.
 func (s *source) list(of *link.Iter, locate func(found) (*file, error)) {
-	r, err := of.Open()
-	if err != nil {
-		s.logger.Warn("Cannot list segments", zap.Error(err))
-		return
-	}
-	defer func() { _ = r.Close() }()
 	having := map[segments.Key][]found{}
 	owners := map[uint32]int{}
-	var record [foundSize]byte
-	for in := bufio.NewReaderSize(procfile.Paused{Reader: r}, listBuffer); ; {
-		if _, err := io.ReadFull(in, record[:]); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			s.logger.Warn("Cannot list segments", zap.Error(err))
-			break
-		}
-		one := parseFound(&record)
+	err := each(of, func(one found) {
 		key := segments.Key{Dev: s.device, Ino: one.inode}
 		had := having[key]
 		if len(had) == 0 {
 			if s.hopeless(key, one.uid) || owners[one.uid] >= s.limits.SegmentsPerUID || len(having) >= s.limits.Segments {
-				continue
+				return
 			}
 			owners[one.uid]++
 		}
 		if len(had) == 0 || len(had) < maxHaving && had[len(had)-1].pid != one.pid {
 			having[key] = append(had, one)
 		}
+	})
+	if err != nil {
+		s.logger.Warn("Cannot list segments", zap.Error(err))
 	}
 	for _, had := range having {
 		for _, one := range had {
@@ -89,6 +78,24 @@ func (s *source) list(of *link.Iter, locate func(found) (*file, error)) {
 				s.forbid(one.pid, err)
 			}
 		}
+	}
+}
+
+// each hands over what the kernel lists.
+func each(of *link.Iter, hand func(found)) error {
+	r, err := of.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	var record [foundSize]byte
+	for in := bufio.NewReaderSize(procfile.Paused{Reader: r}, listBuffer); ; {
+		if _, err := io.ReadFull(in, record[:]); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		hand(parseFound(&record))
 	}
 }
 

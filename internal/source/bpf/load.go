@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"github.com/hotpath-metrics/hotpath/internal/capability"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf/kernel"
 )
 
@@ -158,6 +159,10 @@ func explain(err error) error {
 		if lockdown, _ := os.ReadFile("/sys/kernel/security/lockdown"); strings.Contains(string(lockdown), "[confidentiality]") {
 			return errors.New("this kernel is locked down for confidentiality, so that BPF programs may not read memory: " +
 				"the bpf source needs lockdown=integrity or none; the source shm works")
+		}
+		if len(capability.Lacking(capability.BPF, capability.Perfmon)) == 0 {
+			return errors.New("no right to load BPF programs, though this process has the capabilities: a seccomp profile refuses bpf(2), " +
+				"or the capabilities are those of a user namespace, where they don't count for BPF")
 		}
 		return errors.New("no right to load BPF programs: the bpf source needs the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE " +
 			"(AmbientCapabilities= in a systemd unit, securityContext.capabilities.add in Kubernetes), or root")

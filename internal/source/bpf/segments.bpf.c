@@ -197,20 +197,22 @@ SEC("tp_btf/sched_process_exit") int ended(u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	u32 tgid = task->tgid;
-	struct process *known = bpf_map_lookup_elem(&processes, &tgid);
+	struct process *known = bpf_map_lookup_elem(&processes, &tgid), process;
 	struct copy copy = {.tgid = tgid};
 
 	if (!known || task->signal->live.counter != 0) /* another thread goes on */
 		return 0;
+	process = *known;
+	if (bpf_map_delete_elem(&processes, &tgid) != 0) /* several were the last at once, and one tells */
+		return 0;
 	for (int i = 0; i < ADDRESSES; i++) {
-		struct held held = {.tgid = tgid, .address = known->places[i].address};
+		struct held held = {.tgid = tgid, .address = process.places[i].address};
 
 		copy.address = held.address;
-		copy.uid = known->places[i].uid;
+		copy.uid = process.places[i].uid;
 		if (memory_at_exit && held.address != 0 && !bpf_map_lookup_elem(&holds, &held))
 			copy_segment(&copy);
 	}
-	bpf_map_delete_elem(&processes, &tgid);
 	/* The reader was not woken for the pages, and would not be for what follows them. */
 	notify((struct notice){.kind = ENDED, .tgid = tgid, .offset = copy.missing}, RING, RINGBUF_FORCE_WAKEUP);
 	return 0;

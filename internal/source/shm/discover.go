@@ -92,8 +92,8 @@ func (s *source) admit(name string) {
 // examine takes an open file for a segment, or says why not. It returns whether the descriptor is kept.
 func (s *source) examine(name string, fd int, key segments.Key) bool {
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || segments.KeyOf(&st) != key {
-		return false // replaced since; that is another event
+	if err := unix.Fstat(fd, &st); err != nil || segments.KeyOf(&st) != key || st.Nlink == 0 {
+		return false // replaced or removed since; that is another event
 	}
 	if reason := Unfit(&st); reason != "" {
 		s.skip(name, stampOf(&st), reason, false, nil)

@@ -56,12 +56,19 @@ func (s *Source) find() error {
 		if none := len(p.files)+len(p.refused) == 0; none != p.noFile {
 			p.noFile = none
 			if none {
-				s.logger.Warn("There is no file yet for a probe", zap.String("probe", p.cfg.where()), zap.String("binary", p.cfg.binary()))
+				s.warnNoFile(p)
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
+
+func (s *Source) warnNoFile(p *probe) {
+	s.logger.Warn("There is no file yet for a probe", zap.String("probe", p.cfg.where()), zap.String("binary", p.cfg.binary()))
+}
+
+// wildcards are what makes a path a pattern.
+const wildcards = `*?[\`
 
 // findPath attaches to the files that a path or pattern leads to.
 func (s *Source) findPath(p *probe, left time.Duration) error {
@@ -71,7 +78,7 @@ func (s *Source) findPath(p *probe, left time.Duration) error {
 		return fmt.Errorf("binary: %w", err)
 	}
 	slices.Sort(paths)
-	isPattern := strings.ContainsAny(pattern, `*?[\`)
+	isPattern := strings.ContainsAny(pattern, wildcards)
 	before, since := p.current, p.next
 	p.current, p.next = map[fileID]struct{}{}, ""
 	var errs []error

@@ -30,6 +30,13 @@ static void *outlive(void *first)
 	exit(0);
 }
 
+static void *rest(void *unused)
+{
+	(void)unused;
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
@@ -79,6 +86,11 @@ int main(int argc, char **argv)
 		for (uint64_t i = 1; i < n; i++) {
 			hotpath_attr attr = HOTPATH_INT("i", (int64_t)i);
 			hotpath_counter_add(hotpath_counter_new("counts.series", "1", "What is counted, many times over", &attr, 1), i);
+		}
+	if (strcmp(command, "threads") == 0) /* N more, which all end at once */
+		for (; n > 0; n--) {
+			pthread_t thread;
+			pthread_create(&thread, NULL, rest, NULL);
 		}
 	if (strcmp(command, "closed") == 0)
 		syscall(SYS_close_range, 3, ~0U, 0);

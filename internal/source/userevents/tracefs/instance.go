@@ -37,7 +37,7 @@ type Instance struct {
 // Open makes an instance with bufferKB KiB for each CPU, or takes one over that an earlier collector left behind:
 // the events that it enabled are still being recorded then. It fails where another collector uses it.
 func (r Root) Open(name string, bufferKB int) (*Instance, error) {
-	i := &Instance{root: r, path: r.join("instances", name), lock: -1}
+	i := &Instance{root: r, path: r.Path(name), lock: -1}
 	if err := i.acquire(); err != nil {
 		return nil, err
 	}
@@ -45,6 +45,15 @@ func (r Root) Open(name string, bufferKB int) (*Instance, error) {
 		return nil, errors.Join(fmt.Errorf("configure trace instance %q: %w", name, err), i.Close())
 	}
 	return i, nil
+}
+
+// Path is where an instance is.
+func (r Root) Path(name string) string { return r.join("instances", name) }
+
+// InUse is about an instance on which another collector holds the lock.
+func InUse(path string) error {
+	return fmt.Errorf("trace instance %q is in use by another collector, which holds the lock on %s: "+
+		"stop it or give this one another user_events::instance", filepath.Base(path), path)
 }
 
 // acquire makes the folder if need be and locks it.
@@ -66,8 +75,7 @@ func (i *Instance) acquire() error {
 		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			unix.Close(fd)
 			if errors.Is(err, unix.EWOULDBLOCK) {
-				return fmt.Errorf("trace instance %q is in use by another collector, which holds the lock on %s: "+
-					"stop it or give this one another user_events::instance", name, i.path)
+				return InUse(i.path)
 			}
 			return fmt.Errorf("lock trace instance %q: %w", name, err)
 		}

@@ -18,10 +18,13 @@ var mounts = []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
 // needed is of the kernel.
 const needed = "Linux 6.4 or later with CONFIG_USER_EVENTS=y, as Ubuntu 23.10, Azure Linux 3 and WSL2 have it"
 
+// Errors of [Find], beside those that wrap [os.ErrPermission].
 var (
-	errNotMounted = errors.New("tracefs is not mounted: mount it by `mount -t tracefs tracefs /sys/kernel/tracing`, " +
+	// ErrNotMounted says that no tracefs is to be seen.
+	ErrNotMounted = errors.New("tracefs is not mounted: mount it by `mount -t tracefs tracefs /sys/kernel/tracing`, " +
 		"and into the Collector's container if it has one; user_events also need " + needed + "; the source shm needs neither")
-	errUnsupported = errors.New("this kernel has no user_events: they need " + needed + "; the source shm works on any kernel")
+	// ErrUnsupported says that the kernel has no user_events.
+	ErrUnsupported = errors.New("this kernel has no user_events: they need " + needed + "; the source shm works on any kernel")
 )
 
 // Root is the mounted tracefs of a kernel that has user_events.
@@ -31,7 +34,7 @@ type Root struct{ path string }
 func Find() (Root, error) { return find(mounts) }
 
 func find(mounts []string) (Root, error) {
-	failed := errNotMounted
+	failed := ErrNotMounted
 	for _, path := range mounts {
 		var fs unix.Statfs_t
 		switch err := unix.Statfs(path, &fs); {
@@ -55,7 +58,7 @@ func usable(path string) error {
 		unix.Close(fd)
 		return nil
 	case errors.Is(err, os.ErrNotExist):
-		return errUnsupported
+		return ErrUnsupported
 	case errors.Is(err, os.ErrPermission):
 		return denied(data, err)
 	}

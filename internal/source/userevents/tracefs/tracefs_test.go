@@ -14,7 +14,7 @@ import (
 
 func TestMissingTracefsIsExplained(t *testing.T) {
 	_, err := find([]string{t.TempDir(), "/nonexistent"})
-	require.ErrorIs(t, err, errNotMounted)
+	require.ErrorIs(t, err, ErrNotMounted)
 	for _, text := range []string{"mount -t tracefs", "Linux 6.4", "CONFIG_USER_EVENTS", "source shm"} {
 		assert.ErrorContains(t, err, text)
 	}
@@ -22,7 +22,7 @@ func TestMissingTracefsIsExplained(t *testing.T) {
 
 func TestKernelWithoutUserEventsIsExplained(t *testing.T) {
 	err := usable(t.TempDir())
-	require.ErrorIs(t, err, errUnsupported)
+	require.ErrorIs(t, err, ErrUnsupported)
 	for _, text := range []string{"CONFIG_USER_EVENTS", "Linux 6.4", "Ubuntu 23.10", "Azure Linux 3", "WSL2", "source shm"} {
 		assert.ErrorContains(t, err, text)
 	}
