@@ -2,29 +2,29 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-	sdk "go.opentelemetry.io/otel/sdk/metric"
 
+	"github.com/hotpath-metrics/hotpath/bench/peer"
 	"github.com/hotpath-metrics/hotpath/client/go"
+	"github.com/hotpath-metrics/hotpath/internal/measure"
 )
 
 // adds and records are what the collector has to find of "bench.adds" and "bench.values".
 var adds, records atomic.Uint64
 
 // benchGo times the Go client beside today's alternatives.
-func benchGo(p plan) ([]row, error) {
+func benchGo(p measure.Plan) ([]row, error) {
 	counter, gauge, histogram := hotpath.NewCounter("bench.adds"), hotpath.NewGauge("bench.level"), hotpath.NewHistogram("bench.values", hotpath.WithUnit("s"))
-	otel, err := newOpenTelemetry()
-	if err != nil {
+	otelPlain, failed := peer.OpenTelemetry()
+	otelThree, failedThree := peer.OpenTelemetry(peer.Three())
+	explicit, failedHistogram := peer.NewMeter().Float64Histogram("values")
+	if err := errors.Join(failed, failedThree, failedHistogram); err != nil {
 		return nil, err
 	}
-	prom := prometheus.NewCounter(prometheus.CounterOpts{Name: "adds", Help: "Adds"})
 	classic := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "classic", Help: "Values"})
 	native := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "native", Help: "Values", NativeHistogramBucketFactor: 1.1})
 
@@ -32,70 +32,46 @@ func benchGo(p plan) ([]row, error) {
 	for i := range values {
 		values[i] = 1 - rand.Float64() // uniform in (0, 1]
 	}
-	words := make([]uint64, 1<<16) // a goroutine's own is 512 bytes from any other's
-	var owners atomic.Uint32
-	own := func() *uint64 { return &words[owners.Add(1)%1024*64] }
-	shared := new(uint64)
+	words := peer.NewWords()
 	store := new(float64)
 	ctx := context.Background()
 
-	add := subject{"Counter.Add", func(n int) {
+	add := measure.Subject{Name: "Counter.Add", Do: func(n int) {
 		adds.Add(uint64(n))
 		for range n {
 			counter.Add(1)
 		}
 	}}
-	increment := subject{"*p++ of its own", func(n int) {
-		word := own()
-		for range n {
-			*word++
-		}
-	}}
-	pinned := subject{"procPin, *p++, procUnpin", func(n int) {
-		word := own()
+	increment := measure.Subject{Name: "*p++ of its own", Do: peer.Increment()}
+	pinned := measure.Subject{Name: "procPin, *p++, procUnpin", Do: func(n int) {
+		word := words.Own()
 		for range n {
 			procPin()
 			*word++
 			procUnpin()
 		}
 	}}
-	atomicAdd := subject{"atomic.AddUint64", func(n int) {
-		for range n {
-			atomic.AddUint64(shared, 1)
-		}
-	}}
-	promAdd := subject{"client_golang Counter.Inc", func(n int) {
-		for range n {
-			prom.Inc()
-		}
-	}}
-	otelAdd := subject{"OpenTelemetry Go, no attributes", func(n int) {
-		for range n {
-			otel.counter.Add(ctx, 1)
-		}
-	}}
-	otelAddThree := subject{"OpenTelemetry Go, three attributes", func(n int) {
-		for range n {
-			otel.counter.Add(ctx, 1, otel.three)
-		}
-	}}
-	record := subject{"Histogram.Record", func(n int) {
+	atomicAdd := measure.Subject{Name: "atomic.AddUint64", Do: peer.AtomicAdd()}
+	promAdd := measure.Subject{Name: "client_golang Counter.Inc", Do: peer.ClientGolang()}
+	otelAdd := measure.Subject{Name: "OpenTelemetry Go, no attributes", Do: otelPlain}
+	otelAddThree := measure.Subject{Name: "OpenTelemetry Go, three attributes", Do: otelThree}
+	record := measure.Subject{Name: "Histogram.Record", Do: func(n int) {
 		records.Add(uint64(n))
 		for i := range n {
 			histogram.Record(values[i%len(values)])
 		}
 	}}
-	set := subject{"Gauge.Set", func(n int) {
+	set := measure.Subject{Name: "Gauge.Set", Do: func(n int) {
 		for i := range n {
 			gauge.Set(values[i%len(values)])
 		}
 	}}
 
 	var rows []row
-	compare := func(what string, unit string, bounds []budget, subjects ...subject) {
-		results := timeInTurn(p, subjects)
+	compare := func(what string, unit string, bounds []budget, subjects ...measure.Subject) {
+		results := measure.TimeInTurn(p, subjects)
 		for i, alternative := range subjects[1:] {
-			r := newRow("Go client", what, unit, results[0]).beside(alternative.name, results[0], results[i+1])
+			r := newRow("Go client", what, unit, results[0]).beside(alternative.Name, results[0], results[i+1])
 			if i < len(bounds) {
 				r = r.within(bounds[i])
 			}
@@ -104,52 +80,32 @@ func benchGo(p plan) ([]row, error) {
 	}
 	three := []budget{{most: 3}}
 	compare("Counter.Add on 1 P", "ns", three, add, pinned, increment, atomicAdd, promAdd, otelAdd, otelAddThree)
-	all := []subject{add, pinned, increment, atomicAdd, promAdd, otelAdd, otelAddThree}
+	all := []measure.Subject{add, pinned, increment, atomicAdd, promAdd, otelAdd, otelAddThree}
 	for i := range all {
-		all[i].do = onAllPs(all[i].do)
+		all[i].Do = measure.OnAllPs(all[i].Do)
 	}
 	compare("Counter.Add on all Ps", "ns", three, all...)
-	compare("Gauge.Set", "ns", nil, set, subject{"*p = v", func(n int) {
+	compare("Gauge.Set", "ns", nil, set, measure.Subject{Name: "*p = v", Do: func(n int) {
 		for i := range n {
 			*store = values[i%len(values)]
 		}
 	}})
 	compare("Histogram.Record", "ns", nil, record,
-		subject{"client_golang, classic buckets", func(n int) {
+		measure.Subject{Name: "client_golang, classic buckets", Do: func(n int) {
 			for i := range n {
 				classic.Observe(values[i%len(values)])
 			}
 		}},
-		subject{"client_golang, native buckets", func(n int) {
+		measure.Subject{Name: "client_golang, native buckets", Do: func(n int) {
 			for i := range n {
 				native.Observe(values[i%len(values)])
 			}
 		}},
-		subject{"OpenTelemetry Go, explicit buckets", func(n int) {
+		measure.Subject{Name: "OpenTelemetry Go, explicit buckets", Do: func(n int) {
 			for i := range n {
-				otel.histogram.Record(ctx, values[i%len(values)])
+				explicit.Record(ctx, values[i%len(values)])
 			}
 		}},
 	)
 	return rows, nil
-}
-
-type openTelemetry struct {
-	counter   metric.Int64Counter
-	histogram metric.Float64Histogram
-	three     metric.AddOption // made beforehand, which is the SDK's fast way
-}
-
-func newOpenTelemetry() (*openTelemetry, error) {
-	meter := sdk.NewMeterProvider(sdk.WithReader(sdk.NewManualReader())).Meter("bench")
-	counter, err := meter.Int64Counter("adds")
-	if err != nil {
-		return nil, fmt.Errorf("make OpenTelemetry counter: %w", err)
-	}
-	histogram, err := meter.Float64Histogram("values")
-	if err != nil {
-		return nil, fmt.Errorf("make OpenTelemetry histogram: %w", err)
-	}
-	set := attribute.NewSet(attribute.String("method", "GET"), attribute.Int("status", 200), attribute.Bool("cached", true))
-	return &openTelemetry{counter, histogram, metric.WithAttributeSet(set)}, nil
 }

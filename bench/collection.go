@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/measure"
 	"github.com/hotpath-metrics/hotpath/internal/source"
 )
 
@@ -67,7 +68,7 @@ func (f *fleet) update(n int) {
 }
 
 // benchCollection times a collection beside building the same pdata from a slice.
-func benchCollection(p plan, temporary string) (rows []row, err error) {
+func benchCollection(p measure.Plan, temporary string) (rows []row, err error) {
 	const group = "Collection"
 	f, err := newFleet(filepath.Join(temporary, "fleet"))
 	if f != nil && f.source != nil {
@@ -82,7 +83,7 @@ func benchCollection(p plan, temporary string) (rows []row, err error) {
 	}
 
 	var collected, built, few, many measured
-	for range p.rounds {
+	for range p.Rounds {
 		collected.add(func() { f.collect() })
 		built.add(func() { slice.build() })
 		f.update(1)
@@ -103,16 +104,16 @@ func benchCollection(p plan, temporary string) (rows []row, err error) {
 }
 
 // measured are figures for one point.
-type measured struct{ time, allocations series }
+type measured struct{ time, allocations measure.Series }
 
 // add measures one collection, which begins without garbage and pays for what it makes.
 func (m *measured) add(do func()) {
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	began := processTime()
+	began := measure.ProcessTime()
 	do()
-	took := processTime() - began
+	took := measure.ProcessTime() - began
 	runtime.ReadMemStats(&after)
 	m.time = append(m.time, float64(took)/points)
 	m.allocations = append(m.allocations, float64(after.Mallocs-before.Mallocs)/points)

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/measure"
 	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
@@ -59,6 +60,6 @@ func exact(group, what string, found *emittest.Recorder, adds, records uint64) r
 		records -= p.Histograms["bench.values"].Count
 	}
 	missing += int64(records)
-	r := newRow(group, fmt.Sprintf("%s: lost or invented, of %.0f million", what, float64(adds)/1e6), "adds", series{float64(max(missing, -missing))})
+	r := newRow(group, fmt.Sprintf("%s: lost or invented, of %.0f million", what, float64(adds)/1e6), "adds", measure.Series{float64(max(missing, -missing))})
 	return r.within(budget{most: 0})
 }

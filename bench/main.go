@@ -6,34 +6,39 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"time"
+
+	"github.com/hotpath-metrics/hotpath/internal/measure"
 )
 
 func main() {
-	if os.Getenv(residentVariable) != "" {
-		beResident()
+	if os.Getenv(workerVariable) != "" {
+		if err := serveWorker(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
 		return
 	}
 	quick := flag.Bool("quick", false, "take 15 seconds, and less care")
 	asJSON := flag.Bool("json", false, "print JSON")
 	asMarkdown := flag.Bool("markdown", false, "print a Markdown table")
 	root := flag.String("root", "..", "the repository")
-	heard := flag.String("heard", "", "only time this build of c/bench.c while its user_events are heard")
+	heard := flag.String("heard", "", "only time this build of the C worker while its user_events are heard")
 	flag.Parse()
 
-	micro, collection := plan{rounds: 15, sample: 20 * time.Millisecond}, plan{rounds: 15}
+	micro, collection := measure.Plan{Rounds: 15, Sample: 20 * time.Millisecond}, measure.Plan{Rounds: 15}
 	if *quick {
-		micro, collection = plan{rounds: 7, sample: 4 * time.Millisecond}, plan{rounds: 5}
+		micro, collection = measure.Plan{Rounds: 7, Sample: 4 * time.Millisecond}, measure.Plan{Rounds: 5}
 	}
-	r := &report{Machine: describeMachine(), Rounds: micro.rounds, Notes: []string{
-		fmt.Sprintf("Times are CPU time for one operation: the median of %d rounds, in which all that are compared take turns, with the lowest and the highest.", micro.rounds),
+	r := &report{Machine: measure.DescribeMachine(), Rounds: micro.Rounds, Notes: []string{
+		fmt.Sprintf("Times are CPU time for one operation: the median of %d rounds, in which all that are compared take turns, with the lowest and the highest.", micro.Rounds),
 		"A ratio is the median of the rounds' own ratios. Where lowest and highest lie far apart the machine was busy: trust the ratio, or run it again.",
 	}}
 	var err error
@@ -60,7 +65,7 @@ func main() {
 }
 
 // run measures all that any kernel can do.
-func (r *report) run(micro, collection plan, root string) (err error) {
+func (r *report) run(micro, collection measure.Plan, root string) (err error) {
 	// Segments belong on tmpfs.
 	temporary, err := os.MkdirTemp("/dev/shm", "hotpath-bench-")
 	if err != nil {
@@ -75,14 +80,22 @@ func (r *report) run(micro, collection plan, root string) (err error) {
 		os.Exit(130)
 	}()
 
-	if _, err := exec.LookPath("gcc"); err != nil {
-		r.Notes = append(r.Notes, "Without gcc, the C client was not measured.")
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	_, missing := measure.CCompiler()
+	if missing != nil {
+		r.Notes = append(r.Notes, fmt.Sprintf("The C client was not measured: %v.", missing))
 	} else {
-		rows, err := benchC(micro, root, temporary)
-		if err != nil {
-			return err
+		for _, bench := range []func() ([]row, error){
+			func() ([]row, error) { return benchC(ctx, micro, temporary) },
+			func() ([]row, error) { return r.benchPeers(ctx, micro, root, temporary) },
+		} {
+			rows, err := bench()
+			if err != nil {
+				return err
+			}
+			r.Rows = append(r.Rows, rows...)
 		}
-		r.Rows = append(r.Rows, rows...)
 	}
 
 	dir := filepath.Join(temporary, "go.segments")
@@ -109,7 +122,7 @@ func (r *report) run(micro, collection plan, root string) (err error) {
 		return err
 	}
 	r.Rows = append(r.Rows, rows...)
-	if rows, err = benchMemory(root, temporary); err != nil {
+	if rows, err = benchMemory(ctx, temporary, missing == nil); err != nil {
 		return err
 	}
 	r.Rows = append(r.Rows, rows...)

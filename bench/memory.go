@@ -1,93 +1,88 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"sync"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"github.com/hotpath-metrics/hotpath/client/go"
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
+
+	"github.com/hotpath-metrics/hotpath/internal/measure"
+	"github.com/hotpath-metrics/hotpath/internal/measure/worker"
 )
 
 const (
-	// residentVariable makes this program the Go client whose segment is looked at.
-	residentVariable = "HOTPATH_BENCH_RESIDENT"
-	blockSize        = 512 // of st_blocks, stat(2)
+	// workerVariable makes this program the Go client whose segment is looked at.
+	workerVariable = "HOTPATH_BENCH_WORKER"
+	blockSize      = 512 // of st_blocks, stat(2)
 )
 
-// beResident counts 100 series on all Ps, and stays until its standard input ends.
-func beResident() {
-	const all = 100
-	var counters []hotpath.Counter
-	for i := range all {
-		counters = append(counters, hotpath.NewCounter("bench.shards", hotpath.WithAttributes(hotpath.Int("shard", int64(i)))))
-	}
-	end := time.Now().Add(100 * time.Millisecond)
-	var group sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() {
-			for i := 0; time.Now().Before(end); i++ {
-				counters[i%all].Add(1)
+// busy is how many adds make two threads meet on two CPUs.
+const busy = 200_000_000
+
+// serveWorker makes this program a worker in Go.
+func serveWorker() error {
+	w := worker.Worker{
+		Status: hotpath.Status,
+		Series: func(n int) {
+			for i := range n {
+				hotpath.NewCounter(prefix+".shards", hotpath.WithAttributes(hotpath.Int("shard", int64(i)))).Add(1)
 			}
-		})
+		},
+		Subjects: []worker.Subject{{Name: "counter_add", Prepare: func() (func(int), error) {
+			counter := hotpath.NewCounter(prefix + ".adds")
+			return func(n int) {
+				for range n {
+					counter.Add(1)
+				}
+			}, nil
+		}}},
 	}
-	group.Wait()
-	fmt.Println("done")
-	_, _ = bufio.NewReader(os.Stdin).ReadByte()
+	return w.Serve(os.Stdin, os.Stdout)
 }
 
 // benchMemory looks at what segments take of the tmpfs.
-func benchMemory(root, temporary string) ([]row, error) {
+func benchMemory(ctx context.Context, temporary string, withC bool) ([]row, error) {
 	var rows []row
-	add := func(client, dir string) error {
+	look := func(client, dir string, p *worker.Process) error {
+		_, err := p.Do("counter_add", 2, busy)
+		if err := errors.Join(err, p.Series(99)); err != nil {
+			return err
+		}
 		kib, used, err := resident(dir)
 		if err == nil {
 			what := fmt.Sprintf("%s client, 100 counters, stripe 0 and %d more", client, used-1)
-			rows = append(rows, newRow("Memory", what, "KiB", series{kib}).within(budget{most: 64}))
+			rows = append(rows, newRow("Memory", what, "KiB", measure.Series{kib}).within(budget{most: 64}))
 		}
 		return err
 	}
-	c, err := buildC(root, temporary, "resident")
-	if err == nil {
-		err = c.run(plan{sample: time.Millisecond}, 2, func(*cRun) error { return add("C", c.dir) })
-	}
-	if err != nil && !errors.Is(err, exec.ErrNotFound) {
-		return nil, err
+	if withC {
+		c, err := startC(ctx, temporary, "resident", "shm")
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(look("C", c.dir, c.Process), c.Close()); err != nil {
+			return nil, err
+		}
 	}
 	dir := filepath.Join(temporary, "resident-go.segments")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
 	executable, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	cmd := exec.Command(executable) // #nosec G204 -- itself
-	cmd.Env = append(os.Environ(), residentVariable+"=1", "HOTPATH_DIR="+dir, "GOMAXPROCS=2")
-	cmd.Stderr = os.Stderr
-	hold, err := cmd.StdinPipe()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	p, err := worker.Start(ctx, executable, nil, workerVariable+"=1", "HOTPATH_DIR="+dir, "HOTPATH_TRANSPORT=shm", "GOMAXPROCS=2")
 	if err != nil {
 		return nil, err
 	}
-	output, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start this program again: %w", err)
-	}
-	if _, err = parse(output); err == nil {
-		err = add("Go", dir)
-	}
-	return rows, errors.Join(err, hold.Close(), cmd.Wait())
+	return rows, errors.Join(look("Go", dir, p), p.Close())
 }
 
 // resident is how much memory the only segment in a directory takes, and how many stripes it uses.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hotpath-metrics/hotpath/internal/measure"
 )
 
 // row is one comparison.
@@ -30,16 +32,16 @@ type budget struct {
 	ofRatio bool
 }
 
-func newRow(group, what, unit string, measured series) row {
+func newRow(group, what, unit string, measured measure.Series) row {
 	return row{
 		Group: group, What: what, Unit: unit,
-		Median: measured.median(), Low: slices.Min(measured), High: slices.Max(measured),
+		Median: measured.Median(), Low: slices.Min(measured), High: slices.Max(measured),
 	}
 }
 
-func (r row) beside(what string, measured, alternative series) row {
-	r.Beside, r.BesideMedian = what, alternative.median()
-	r.Ratio = measured.over(alternative).median()
+func (r row) beside(what string, measured, alternative measure.Series) row {
+	r.Beside, r.BesideMedian = what, alternative.Median()
+	r.Ratio = measured.Over(alternative).Median()
 	return r
 }
 
@@ -56,34 +58,23 @@ func (r row) within(b budget) row {
 
 // report is a whole run.
 type report struct {
-	Machine machine  `json:"machine"`
-	Rounds  int      `json:"rounds"`
-	Rows    []row    `json:"rows"`
-	Notes   []string `json:"notes"`
+	Machine measure.Machine `json:"machine"`
+	Rounds  int             `json:"rounds"`
+	Rows    []row           `json:"rows"`
+	Notes   []string        `json:"notes"`
 }
 
 var columns = []string{"what", "median", "lowest-highest", "beside", "median", "ratio", "budget", "met"}
 
 func (r row) cells() []string {
-	cells := []string{r.What, figure(r.Median) + " " + r.Unit, figure(r.Low) + "-" + figure(r.High), r.Beside, "", "", r.Budget, ""}
+	cells := []string{r.What, measure.Figure(r.Median) + " " + r.Unit, measure.Figure(r.Low) + "-" + measure.Figure(r.High), r.Beside, "", "", r.Budget, ""}
 	if r.Beside != "" {
-		cells[4], cells[5] = figure(r.BesideMedian)+" "+r.Unit, fmt.Sprintf("%.2fx", r.Ratio)
+		cells[4], cells[5] = measure.Figure(r.BesideMedian)+" "+r.Unit, fmt.Sprintf("%.2fx", r.Ratio)
 	}
 	if r.Met != nil {
 		cells[7] = map[bool]string{true: "yes", false: "NO"}[*r.Met]
 	}
 	return cells
-}
-
-// figure has three digits that matter.
-func figure(f float64) string {
-	switch {
-	case f >= 100:
-		return fmt.Sprintf("%.0f", f)
-	case f >= 10:
-		return fmt.Sprintf("%.1f", f)
-	}
-	return fmt.Sprintf("%.2f", f)
 }
 
 func (r *report) text() string {

@@ -12,6 +12,7 @@ import (
 	"github.com/hotpath-metrics/hotpath/client/go/userevent"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
+	"github.com/hotpath-metrics/hotpath/internal/measure"
 	"github.com/hotpath-metrics/hotpath/internal/otlp"
 	"github.com/hotpath-metrics/hotpath/internal/otlp/otlptest"
 	proc "github.com/hotpath-metrics/hotpath/internal/process"
@@ -22,7 +23,7 @@ import (
 )
 
 // benchUserEvents times what the Collector makes of a trace buffer, from captured pages.
-func benchUserEvents(p plan, root string) ([]row, error) {
+func benchUserEvents(p measure.Plan, root string) ([]row, error) {
 	const group = "Collector, user_events"
 	var rows []row
 	for _, kind := range []string{"counters", "histograms"} {
@@ -30,7 +31,7 @@ func benchUserEvents(p plan, root string) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		times := timeInTurn(p, []subject{{"take", c.take}, {"walk", c.walk}})
+		times := measure.TimeInTurn(p, []measure.Subject{{Name: "take", Do: c.take}, {Name: "walk", Do: c.walk}})
 		if c.counts.skipped > 0 {
 			return nil, fmt.Errorf("%d events of the captured %s were not taken", c.counts.skipped, kind)
 		}
@@ -38,7 +39,7 @@ func benchUserEvents(p plan, root string) ([]row, error) {
 			beside("finding it on the page", times[0], times[1]).within(budget{most: 50}))
 	}
 	e := newEnvelopes()
-	times := timeInTurn(p, []subject{{"take", e.take}, {"take, cumulative", e.takeCumulative}, {"unmarshal", e.unmarshal}})
+	times := measure.TimeInTurn(p, []measure.Subject{{Name: "take", Do: e.take}, {Name: "take, cumulative", Do: e.takeCumulative}, {Name: "unmarshal", Do: e.unmarshal}})
 	if e.err != nil {
 		return nil, e.err
 	}

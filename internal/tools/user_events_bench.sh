@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 programs=$PWD/_build/user_events
 mkdir -p "$programs"
-gcc -O2 -static -pthread -Iclient/c bench/c/bench.c -o "$programs/bench-c"
+gcc -std=gnu11 -O2 -static -pthread -Iclient/c internal/measure/worker/c/worker.c -o "$programs/bench-c"
 (cd bench && CGO_ENABLED=0 go build -o "$programs/bench" .)
 status=0
 internal/tools/on_user_events.sh "cd bench && $programs/bench -heard $programs/bench-c $*" || status=$?
