@@ -35,11 +35,11 @@ func startC(ctx context.Context, temporary, name, transport string, flags ...str
 	return startBuilt(ctx, path, filepath.Join(temporary, name+".segments"), transport)
 }
 
-func startBuilt(ctx context.Context, path, dir, transport string) (*cClient, error) {
+func startBuilt(ctx context.Context, path, dir, transport string, env ...string) (*cClient, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
-	p, err := worker.Start(ctx, path, []string{prefix}, "HOTPATH_DIR="+dir, "HOTPATH_TRANSPORT="+transport)
+	p, err := worker.Start(ctx, path, []string{prefix}, append(env, "HOTPATH_DIR="+dir, "HOTPATH_TRANSPORT="+transport)...)
 	return &cClient{p, dir, map[string]*worker.Timing{}}, err
 }
 

@@ -269,62 +269,6 @@ static void slowest(unsigned long n)
 	printf("%.0f\n", most);
 }
 
-/* The CPU time that one of n operations costs, in nanoseconds; the least of seven times. */
-#define TIME(what, n, operation)                                                                \
-	do {                                                                                        \
-		double least = 1e18;                                                                    \
-		for (round = 0; round < 7; round++) {                                                   \
-			usleep(20000); /* until the queue is read */                                        \
-			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);                                      \
-			for (i = 0; i < (n); i++)                                                           \
-				operation;                                                                      \
-			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);                                        \
-			took = (double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec); \
-			least = took < least ? took : least;                                                \
-		}                                                                                       \
-		printf(what " %.2f\n", least / (double)(n));                                            \
-	} while (0)
-
-/* A request that does nothing, on a ring of the test's own, beside updates of 64 series. */
-static void cost(void)
-{
-	struct hotpath__uring bare;
-	struct hotpath__ring_params p;
-	struct hotpath__sqe *entries;
-	struct timespec from, to;
-	hotpath_counter c[64];
-	hotpath_gauge g = hotpath_gauge_new("cost.gauge", "1", "", NULL, 0);
-	hotpath_histogram h = hotpath_histogram_new("cost.histogram", "1", "", NULL, 0);
-	unsigned long i;
-	double took;
-	int round;
-
-	for (i = 0; i < 64; i++) {
-		hotpath_attr attr = HOTPATH_INT("n", (int64_t)i);
-		c[i] = hotpath_counter_new("cost.counter", "1", "", &attr, 1);
-	}
-	memset(&bare, 0, sizeof bare);
-	memset(&p, 0, sizeof p);
-	bare.sending.file.fd = (uint64_t)syscall(HOTPATH__IO_URING_SETUP, 64, &p) + 1;
-	bare.sending.queues = hotpath__map_ring(&bare.sending.file, p.cq.cqes + 16 * p.cq_entries, 0);
-	bare.sending.entries = hotpath__map_ring(&bare.sending.file, 64 * p.sq_entries, HOTPATH__OFF_SQES);
-	if (bare.sending.queues == NULL || bare.sending.entries == NULL)
-		die("io_uring_setup");
-	bare.sending.sq_tail = (uint32_t *)(void *)(bare.sending.queues + p.sq.tail);
-	entries = (struct hotpath__sqe *)(void *)bare.sending.entries;
-	for (i = 0; i < 64; i++) {
-		uint32_t at = (uint32_t)i;
-		memcpy(bare.sending.queues + p.sq.array + 4 * i, &at, 4);
-		entries[i].flags = HOTPATH__CQE_SKIP_SUCCESS; /* and no operation */
-	}
-	TIME("nop", 4000, (__atomic_store_n(bare.sending.sq_tail, *bare.sending.sq_tail + 1, __ATOMIC_RELEASE),
-		hotpath__sys(HOTPATH__IO_URING_ENTER, bare.sending.file.fd - 1, 1, 0, 0, 0, 0)));
-	TIME("counters", 4000, hotpath_counter_add(c[i % 64], 1));
-	TIME("counter", 4000, hotpath_counter_add(c[0], 1));
-	TIME("gauge", 4000, hotpath_gauge_set(g, (double)i));
-	TIME("histogram", 4000, hotpath_histogram_record(h, 1));
-}
-
 static void run_lines(void)
 {
 	char line[1000], *what, *name, *n;
@@ -365,7 +309,6 @@ static void run_lines(void)
 			else if (strcmp(what, "closefrom") == 0) syscall(SYS_close_range, 3, ~0U, 0);
 			else if (strcmp(what, "library") == 0) library(name, (int)times);
 			else if (strcmp(what, "slowest") == 0) slowest(strtoul(name, NULL, 10));
-			else if (strcmp(what, "cost") == 0) cost();
 			else if (strcmp(what, "kill") == 0) kill(getpid(), SIGKILL);
 			else if (strcmp(what, "vfork") == 0) {
 				pid = vfork();

@@ -20,10 +20,10 @@
 #define TEXT(macro) TEXT_(macro)
 #define TEXT_(text) #text
 
-enum { VALUES = 1024 };
+enum { VALUES = 1024, MANY = 64, BURST = 1000 };
 
 static const char *prefix;
-static hotpath_counter adds;
+static hotpath_counter adds, many[MANY];
 static hotpath_gauge level;
 static hotpath_histogram values;
 static double samples[VALUES];
@@ -64,6 +64,24 @@ static void counter_add(uint64_t n, struct own *own)
 	(void)own;
 	while (n--)
 		hotpath_counter_add(adds, 1);
+}
+
+static void many_add(uint64_t n, struct own *own)
+{
+	(void)own;
+	while (n--)
+		hotpath_counter_add(many[n % MANY], 1);
+}
+
+/* No more at a time than a ring for sending has room for. */
+static void burst_add(uint64_t n, struct own *own)
+{
+	while (n > 0) {
+		uint64_t some = n < BURST ? n : BURST;
+		many_add(some, own);
+		usleep(500);
+		n -= some;
+	}
 }
 
 static void bare_store(uint64_t n, struct own *own)
@@ -169,6 +187,44 @@ static void register_event(void)
 		failed = "nobody listens to the event";
 }
 
+/* A request that does nothing, on a ring of its own. */
+static struct hotpath__uring bare;
+
+static void ring_nop(uint64_t n, struct own *own)
+{
+	(void)own;
+	while (n--) {
+		__atomic_store_n(bare.sending.sq_tail, *bare.sending.sq_tail + 1, __ATOMIC_RELEASE);
+		if (hotpath__sys(HOTPATH__IO_URING_ENTER, bare.sending.file.fd - 1, 1, 0, 0, 0, 0) != 1)
+			failed = "cannot submit to a ring";
+	}
+}
+
+static void make_ring(void)
+{
+	struct hotpath__ring_params p;
+	struct hotpath__sqe *entries;
+
+	if (bare.sending.sq_tail)
+		return;
+	memset(&p, 0, sizeof p);
+	bare.sending.file.fd = (uint64_t)syscall(HOTPATH__IO_URING_SETUP, MANY, &p) + 1;
+	if (bare.sending.file.fd) {
+		bare.sending.queues = hotpath__map_ring(&bare.sending.file, p.cq.cqes + 16 * p.cq_entries, 0);
+		bare.sending.entries = hotpath__map_ring(&bare.sending.file, 64 * p.sq_entries, HOTPATH__OFF_SQES);
+	}
+	if (!bare.sending.queues || !bare.sending.entries) {
+		failed = "cannot make a ring";
+		return;
+	}
+	entries = (struct hotpath__sqe *)(void *)bare.sending.entries;
+	for (uint32_t i = 0; i < MANY; i++) {
+		memcpy(bare.sending.queues + p.sq.array + 4 * i, &i, 4);
+		entries[i].flags = HOTPATH__CQE_SKIP_SUCCESS; /* and no operation */
+	}
+	bare.sending.sq_tail = (uint32_t *)(void *)(bare.sending.queues + p.sq.tail);
+}
+
 /* statsd, as its clients do it: a datagram for each update. */
 static char packet[300];
 static size_t packet_size;
@@ -227,6 +283,13 @@ static void connect_unix(void)
 }
 
 static void make_adds(void) { adds = hotpath_counter_new(series_name("adds"), "1", NULL, NULL, 0); }
+static void make_many(void)
+{
+	for (int i = 0; i < MANY; i++) {
+		hotpath_attr n = HOTPATH_INT("n", i);
+		many[i] = hotpath_counter_new(series_name("many"), "1", NULL, &n, 1);
+	}
+}
 static void make_level(void) { level = hotpath_gauge_new(series_name("level"), "1", NULL, NULL, 0); }
 static void make_values(void) { values = hotpath_histogram_new(series_name("values"), "s", NULL, NULL, 0); }
 
@@ -235,6 +298,7 @@ static const struct subject subjects[] = {
 	{"counter_add", counter_add, make_adds}, {"gauge_set", gauge_set, make_level}, {"histogram_record", histogram_record, make_values},
 	{"getppid", getppid_call, NULL}, {"write_nowhere", write_nowhere, open_nowhere}, {"write_event", write_event, register_event},
 	{"statsd_udp", statsd_udp, connect_udp}, {"statsd_unix", statsd_unix, connect_unix}, {"probed", probed, NULL},
+	{"many_add", many_add, make_many}, {"burst_add", burst_add, make_many}, {"ring_nop", ring_nop, make_ring},
 };
 
 static void make_series(uint64_t n)
