@@ -112,9 +112,6 @@ func TestAMillionSeriesFoldIntoOverflowSeries(t *testing.T) {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
 	t.Logf("%v a series, the segment takes %d bytes", took/total, p.blocks)
-	if took > time.Minute {
-		t.Errorf("a million series took %v", took)
-	}
 }
 
 func TestManyInstrumentsFoldIntoTheLastSeriesOfEachKind(t *testing.T) {
