@@ -1,7 +1,6 @@
 package c
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -9,13 +8,9 @@ import (
 // twoFiles compiles a source twice, the second time with SECOND_FILE defined and flags of its own, and links both.
 func twoFiles(t *testing.T, source string, first, second []string) string {
 	t.Helper()
-	need(t, first[0])
-	dir := t.TempDir()
-	a, b, program := filepath.Join(dir, "a.o"), filepath.Join(dir, "b.o"), filepath.Join(dir, "program")
-	run(t, append(append(append([]string{}, first...), strict...), "-c", source, "-o", a)...)
-	run(t, append(append(append([]string{}, second...), strict...), "-DSECOND_FILE", "-c", source, "-o", b)...)
-	run(t, first[0], a, b, "-o", program)
-	return program
+	a := build(t, append(append(append([]string{}, first...), strict...), "-c", source))
+	b := build(t, append(append(append([]string{}, second...), strict...), "-DSECOND_FILE", "-c", source))
+	return build(t, []string{first[0], a, b})
 }
 
 func TestFunctionsThatTheLinkerMergesMayCount(t *testing.T) {

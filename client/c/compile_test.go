@@ -39,7 +39,7 @@ func need(t testing.TB, tool string) string {
 	return path
 }
 
-// programs are kept in a folder for all tests, by the command that made them.
+// programs, and objects, are kept in a folder for all tests, by the command that made them.
 var programs struct {
 	dir  string
 	made map[string]string
@@ -58,8 +58,13 @@ func TestMain(m *testing.M) {
 
 func (c compiler) compile(t testing.TB, source string, args ...string) string {
 	t.Helper()
-	need(t, c.command[0])
-	command := append(append(append(append([]string{}, c.command...), strict...), source), args...)
+	return build(t, append(append(append(append([]string{}, c.command...), strict...), source), args...))
+}
+
+// build runs a compiler's command, once, and returns what it made.
+func build(t testing.TB, command []string) string {
+	t.Helper()
+	need(t, command[0])
 	key := strings.Join(command, " ")
 	if made, ok := programs.made[key]; ok {
 		return made
@@ -68,10 +73,10 @@ func (c compiler) compile(t testing.TB, source string, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(dir, "program")
-	run(t, append(command, "-o", binary)...)
-	programs.made[key] = binary
-	return binary
+	made := filepath.Join(dir, "program")
+	run(t, append(command, "-o", made)...)
+	programs.made[key] = made
+	return made
 }
 
 func run(t testing.TB, command ...string) {

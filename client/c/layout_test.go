@@ -102,7 +102,7 @@ func TestHeaderAndGoPackageDefineTheSameEvent(t *testing.T) {
 	if err := os.WriteFile(source, []byte(program), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	words, declaration, _ := strings.Cut(output(t, compilers[0].compile(t, source)), " ")
+	words, declaration, _ := strings.Cut(output(t, compilers[0].compile(t, source, "-O0")), " ")
 	if declaration != userevent.Declaration {
 		t.Errorf("hotpath.h declares %q, package userevent %q", declaration, userevent.Declaration)
 	}
@@ -125,7 +125,7 @@ func TestHeaderAndGoPackageDefineTheSameMessages(t *testing.T) {
 	if err := os.WriteFile(source, []byte("#include \"hotpath.h\"\nint main(void) { puts(HOTPATH__SOCKET); return 0; }\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.TrimSpace(output(t, compilers[0].compile(t, source))); got != uring.DefaultSocket {
+	if got := strings.TrimSpace(output(t, compilers[0].compile(t, source, "-O0"))); got != uring.DefaultSocket {
 		t.Errorf("the socket is %q in hotpath.h and %q in Go", got, uring.DefaultSocket)
 	}
 }
@@ -146,7 +146,7 @@ func compare(t *testing.T, expressions map[string]string, want map[string]int) {
 	for _, c := range compilers {
 		t.Run(c.name, func(t *testing.T) {
 			seen := 0
-			for line := range strings.Lines(output(t, c.compile(t, source))) {
+			for line := range strings.Lines(output(t, c.compile(t, source, "-O0"))) {
 				name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 				if got, err := strconv.Atoi(value); err != nil || got != want[name] {
 					t.Errorf("%s is %s in hotpath.h and %d in Go", name, value, want[name])
