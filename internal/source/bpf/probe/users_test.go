@@ -44,7 +44,7 @@ func checkAccounts(t *testing.T, f *fixture) {
 	}
 }
 
-func TestOneUsersProcessesLeaveRoomForOthers(t *testing.T) {
+func TestHostOneUsersProcessesLeaveRoomForOthers(t *testing.T) {
 	limits := ample
 	limits.Processes = 16
 	f := startWithin(t, limits, `
@@ -64,7 +64,7 @@ func TestOneUsersProcessesLeaveRoomForOthers(t *testing.T) {
 	}
 }
 
-func TestOneUsersSeriesLeaveRoomForOthers(t *testing.T) {
+func TestHostOneUsersSeriesLeaveRoomForOthers(t *testing.T) {
 	const maxSeries = 1000
 	f := start(t, fmt.Sprintf(`
 - metric: {name: n, type: counter}
@@ -91,7 +91,7 @@ func TestOneUsersSeriesLeaveRoomForOthers(t *testing.T) {
 	assert.Empty(t, f.tel.skipped)
 }
 
-func TestOneUsersCallsLeaveRoomForOthers(t *testing.T) {
+func TestHostOneUsersCallsLeaveRoomForOthers(t *testing.T) {
 	f := start(t, replaced(durations, "nested"))
 	for range 2 {
 		all := crowd(t, 16, "nested", "9999") // the kernel lets 64 of them return
