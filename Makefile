@@ -2,7 +2,7 @@
 TOOL      = go tool -modfile=internal/tools/go.mod
 LINT      = go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod golangci-lint
 COLLECTOR = _build/otelcol-hotpath
-HERE      = $(TESTFLAGS) -skip '^(TestUserEvents|TestSetting|TestSoak)' # those are for virtual machines, or take long
+HERE      = $(TESTFLAGS) -skip '^(TestUserEvents|TestSetting|TestLastSetting|TestSoak)' # those are for virtual machines, or take long
 SERIAL    = internal/source/bpf/binary # one goroutine, and much slower under -race
 export CMD KERNEL
 MODULES   = . client/go cmd/hotpath bench internal/tools/kubernetes
