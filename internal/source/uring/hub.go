@@ -51,7 +51,8 @@ type hub struct {
 	input   []byte
 	batch   [1024]ring.Entry
 	turns   uint64
-	read    int64 // messages, since the last report
+	resting []*client // whose rings nobody waits for, for the moment
+	read    int64     // messages, since the last report
 	skipped received
 	foreign foreign
 }

@@ -116,7 +116,9 @@ func (h *hub) heed(id uint64) {
 }
 
 // drainAll reads every ring that has something, once, which came since a time.
+// Those are taken out of epoll until they are looked at again: whoever posts to a ring that somebody waits for pays for it.
 func (h *hub) drainAll(since time.Time) (read bool) {
+	h.rouse()
 	h.turns++
 	for {
 		n := h.ready(h.rings, len(h.events))
@@ -129,11 +131,28 @@ func (h *hub) drainAll(since time.Time) (read bool) {
 			c.turn = h.turns
 			read, again = true, true
 			h.drain(c, since)
+			if c.ring != nil {
+				_ = unix.EpollCtl(h.rings, unix.EPOLL_CTL_DEL, c.ring.FD(), nil)
+				h.resting = append(h.resting, c)
+			}
 		}
 		if n < len(h.events) || !again {
 			return read
 		}
 	}
+}
+
+// rouse has rings waited for again. One that cannot be is given up, as one is that cannot be waited for at first.
+func (h *hub) rouse() {
+	for _, c := range h.resting {
+		if c.ring == nil {
+			continue
+		}
+		if err := watch(h.rings, c.ring.FD(), c.id); err != nil && !errors.Is(err, unix.EEXIST) {
+			h.refuse(c.connection, errRing, err)
+		}
+	}
+	h.resting = h.resting[:0]
 }
 
 // drain reads a ring that was said to have something, no more than its size.

@@ -99,6 +99,7 @@ func (s *source) Collect(ctx context.Context, sink emit.Sink) error {
 		err = s.hub.listenAnew()
 		s.hub.heedAll(began, s.hub.looks())
 		s.hub.drainAll(began)
+		s.hub.rouse()
 		s.hub.sweep()
 		s.hub.expire(began)
 	}
