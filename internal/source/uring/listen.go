@@ -16,6 +16,9 @@ import (
 // backlog is how many clients may wait until they are accepted; the kernel cuts it to net.core.somaxconn.
 const backlog = 4096
 
+// attempts is how often a socket is made that somebody removes at once.
+const attempts = 10
+
 // listener is the socket at which clients connect.
 type listener struct {
 	fd   int
@@ -25,8 +28,21 @@ type listener struct {
 	key  segments.Key
 }
 
-// listen makes the socket. The error says what is in the way.
-func listen(name string, mode uint32) (*listener, error) {
+// listen makes the socket, again if somebody removes it, or its directory, meanwhile. The error says what is in the way.
+func listen(name string, mode uint32) (l *listener, err error) {
+	for range attempts {
+		if l, err = listenOnce(name, mode); err == nil && l.lost() {
+			err = fmt.Errorf("socket %s was removed: %w", name, unix.ENOENT)
+			l.close()
+		}
+		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESTALE) {
+			return l, err
+		}
+	}
+	return nil, err
+}
+
+func listenOnce(name string, mode uint32) (*listener, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make socket: %w", err)

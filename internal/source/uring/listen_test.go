@@ -103,7 +103,10 @@ func TestSocketThatIsRemovedIsMadeAgainAtOnceAndNothingIsLost(t *testing.T) {
 	for name, remove := range map[string]func(t *testing.T, path string){
 		"the socket":            func(t *testing.T, path string) { require.NoError(t, os.Remove(path)) },
 		"the socket is renamed": func(t *testing.T, path string) { require.NoError(t, os.Rename(path, path+".old")) },
-		"the directory":         func(t *testing.T, path string) { require.NoError(t, os.RemoveAll(filepath.Dir(path))) },
+		"the directory": func(t *testing.T, path string) {
+			gone := func() bool { return os.RemoveAll(filepath.Dir(path)) == nil }
+			require.Eventually(t, gone, 5*time.Second, time.Millisecond, "the socket is back before the directory goes")
+		},
 		"the directory is renamed": func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(filepath.Dir(path), filepath.Dir(path)+".old"))
 		},
@@ -176,4 +179,23 @@ func TestSocketOfAKilledCollectorIsTakenOver(t *testing.T) {
 	require.NoError(t, err, "it is there still")
 	f.begin()
 	f.bystander().check()
+}
+
+func TestModeIsSetOfNothingThatIsInTheSocketsPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := listen(path, 0o666)
+	require.NoError(t, err)
+	defer l.close()
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	assert.ErrorIs(t, l.setMode(0o777), unix.ESTALE)
+	st, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), st.Mode().Perm())
+	require.NoError(t, os.Rename(path, path+".target"))
+	require.NoError(t, os.Symlink(path+".target", path))
+	assert.ErrorIs(t, l.setMode(0o777), unix.ESTALE)
+	st, err = os.Stat(path + ".target")
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), st.Mode().Perm(), "nor through a link")
 }
