@@ -3,8 +3,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -156,7 +154,7 @@ func memoryAtExit(types *btf.Spec) bool {
 func explain(err error) error {
 	switch {
 	case kernel.Denied(err):
-		if lockdown, _ := os.ReadFile("/sys/kernel/security/lockdown"); strings.Contains(string(lockdown), "[confidentiality]") {
+		if kernel.LockedDown("confidentiality") {
 			return errors.New("this kernel is locked down for confidentiality, so that BPF programs may not read memory: " +
 				"the bpf source needs lockdown=integrity or none; the source shm works")
 		}

@@ -4,6 +4,8 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -24,6 +26,15 @@ func Types() (*btf.Spec, error) {
 func Denied(err error) bool {
 	var refused *ebpf.VerifierError
 	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !errors.As(err, &refused)
+}
+
+// Lockdown is the file that says how much the kernel keeps from root.
+const Lockdown = "/sys/kernel/security/lockdown"
+
+// LockedDown says whether the kernel is locked down in this way, "integrity" or "confidentiality".
+func LockedDown(how string) bool {
+	text, _ := os.ReadFile(Lockdown)
+	return strings.Contains(string(text), "["+how+"]")
 }
 
 // Bool is a boolean as programs have it among their constants.

@@ -34,19 +34,28 @@ type Root struct{ path string }
 func Find() (Root, error) { return find(mounts) }
 
 func find(mounts []string) (Root, error) {
+	path, err := mounted(mounts)
+	if err != nil {
+		return Root{}, err
+	}
+	return Root{path}, usable(path)
+}
+
+// Mount returns where tracefs is mounted.
+func Mount() (path string, err error) { return mounted(mounts) }
+
+func mounted(mounts []string) (string, error) {
 	failed := ErrNotMounted
 	for _, path := range mounts {
 		var fs unix.Statfs_t
 		switch err := unix.Statfs(path, &fs); {
 		case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 			failed = denied(path, err)
-			continue
-		case err != nil, fs.Type != unix.TRACEFS_MAGIC:
-			continue
+		case err == nil && fs.Type == unix.TRACEFS_MAGIC:
+			return path, nil
 		}
-		return Root{path}, usable(path)
 	}
-	return Root{}, failed
+	return "", failed
 }
 
 // usable says what keeps user_events from being used, if anything.
