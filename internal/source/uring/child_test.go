@@ -369,7 +369,7 @@ func TestClientsGoOnOverRestartsOfTheCollector(t *testing.T) {
 		f.eventually(func(h *hub) bool {
 			n := 0
 			for _, c := range h.clients {
-				if c.complete && c.connection != nil && c.turn > 0 {
+				if c.complete && c.connection != nil && !c.unread {
 					n++
 				}
 			}

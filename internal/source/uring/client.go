@@ -49,9 +49,8 @@ type client struct {
 	ring       *ring.Ring
 	left       time.Time // when the connection ended
 
-	turn        uint64 // in which the ring was read last
-	busy        bool   // something was read since the last collection
-	unread      bool   // the ring was never looked at
+	busy        bool // something was read since the last collection
+	unread      bool // the ring was never looked at
 	overflowing time.Time
 }
 

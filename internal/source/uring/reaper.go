@@ -125,10 +125,9 @@ func (h *hub) drainAll(since time.Time) (read bool) {
 		again := false
 		for i := range h.events[:n] {
 			c := h.byID[idOf(&h.events[i])]
-			if c == nil || c.ring == nil || c.turn == h.turns {
+			if c == nil || c.ring == nil {
 				continue
 			}
-			c.turn = h.turns
 			read, again = true, true
 			h.drain(c, since)
 			if c.ring != nil {
