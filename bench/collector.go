@@ -15,18 +15,6 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 )
 
-// unheard is the telemetry of a source that nobody watches.
-type unheard struct{}
-
-func (unheard) Segments(string, int64)      {}
-func (unheard) SegmentSkipped(string)       {}
-func (unheard) SeriesSkipped(string, int64) {}
-func (unheard) BytesRead(int64)             {}
-func (unheard) ClientRefused(int64)         {}
-func (unheard) ClientFolded(int64)          {}
-func (unheard) ClientUnplaced(int64)        {}
-func (unheard) ClientRejected(int64)        {}
-
 // openSource starts the receiver's source on a directory, with the receiver's limits.
 func openSource(dir string) (source.Source, error) {
 	cfg := shm.DefaultConfig()
@@ -34,7 +22,7 @@ func openSource(dir string) (source.Source, error) {
 	src := shm.New(cfg, segments.Limits{
 		Limits:      quota.Limits{Segments: 16384, SegmentsPerUID: 8192, Series: 1_000_000, SeriesPerUID: 500_000, SeriesPerSegment: 20_000},
 		SegmentSize: 64 << 20,
-	}, zap.NewNop(), unheard{})
+	}, zap.NewNop(), source.Ignored{})
 	if err := src.Start(context.Background(), nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("start source: %w", err), src.Shutdown(context.Background()))
 	}

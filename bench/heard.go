@@ -14,12 +14,14 @@ import (
 	metric "github.com/hotpath-metrics/hotpath/internal/instrument"
 	"github.com/hotpath-metrics/hotpath/internal/measure"
 	"github.com/hotpath-metrics/hotpath/internal/quota"
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/mapping"
 )
 
 // eventCounts is what a source of events says of itself.
 type eventCounts struct {
+	source.Ignored
 	mu            sync.Mutex
 	read, dropped int64
 	skipped       int64
@@ -34,7 +36,6 @@ func (c *eventCounts) add(to *int64, n int64) {
 func (c *eventCounts) EventsRead(n int64)              { c.add(&c.read, n) }
 func (c *eventCounts) EventsDropped(_ int, n int64)    { c.add(&c.dropped, n) }
 func (c *eventCounts) EventsSkipped(_ string, n int64) { c.add(&c.skipped, n) }
-func (c *eventCounts) EventsNearLimit(int64)           {}
 
 // benchHeard times the C client while the Collector listens to its user_events, beside bare system calls. It needs
 // a kernel with user_events, and a program that was built for it.

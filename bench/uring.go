@@ -12,6 +12,7 @@ import (
 	"github.com/hotpath-metrics/hotpath/internal/measure"
 	"github.com/hotpath-metrics/hotpath/internal/measure/worker"
 	"github.com/hotpath-metrics/hotpath/internal/quota"
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/uring"
 )
@@ -25,10 +26,7 @@ func (r *report) benchURing(ctx context.Context, p measure.Plan, temporary strin
 	src := uring.New(cfg, segments.Limits{
 		Limits:      quota.Limits{Segments: 1000, SegmentsPerUID: 1000, Series: 10_000, SeriesPerUID: 10_000, SeriesPerSegment: 1000},
 		SegmentSize: 1 << 30,
-	}, zap.NewNop(), struct {
-		unheard
-		*eventCounts
-	}{eventCounts: &eventCounts{}})
+	}, zap.NewNop(), source.Ignored{})
 	if err := src.Start(ctx, nil); err != nil {
 		r.Notes = append(r.Notes, fmt.Sprintf("io_uring was not measured: %v.", err))
 		return nil, src.Shutdown(ctx)

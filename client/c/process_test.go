@@ -14,6 +14,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 	"github.com/hotpath-metrics/hotpath/internal/quota"
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 )
@@ -147,15 +148,12 @@ func collect(t testing.TB, dir string) *emittest.Recorder {
 }
 
 // skips fails the test for everything that the reader will not take from our own clients.
-type skips struct{ t testing.TB }
+type skips struct {
+	source.Ignored
+	t testing.TB
+}
 
 func (s *skips) SegmentSkipped(reason string) { s.t.Errorf("a segment was skipped: %s", reason) }
 func (s *skips) SeriesSkipped(reason string, n int64) {
 	s.t.Errorf("%d series were skipped: %s", n, reason)
 }
-func (*skips) Segments(string, int64) {}
-func (*skips) BytesRead(int64)        {}
-func (*skips) ClientRefused(int64)    {}
-func (*skips) ClientFolded(int64)     {}
-func (*skips) ClientUnplaced(int64)   {}
-func (*skips) ClientRejected(int64)   {}

@@ -22,9 +22,6 @@ type uringSkips struct{ skips }
 func (s *uringSkips) EventsSkipped(reason string, n int64) {
 	s.t.Errorf("%d messages were skipped: %s", n, reason)
 }
-func (*uringSkips) EventsRead(int64)         {}
-func (*uringSkips) EventsDropped(int, int64) {}
-func (*uringSkips) EventsNearLimit(int64)    {}
 
 // uringSource starts the receiver's own source.
 func uringSource(t *testing.T, socket string) source.Source {
@@ -35,7 +32,7 @@ func uringSource(t *testing.T, socket string) source.Source {
 		Limits:      quota.Limits{Segments: 1000, SegmentsPerUID: 1000, Series: 1 << 20, SeriesPerUID: 1 << 20, SeriesPerSegment: 1 << 20},
 		SegmentSize: 1 << 30,
 	}
-	s := uringsource.New(cfg, limits, zap.NewNop(), &uringSkips{skips{t}})
+	s := uringsource.New(cfg, limits, zap.NewNop(), &uringSkips{skips{t: t}})
 	t.Cleanup(func() {
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)

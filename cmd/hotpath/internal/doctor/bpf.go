@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hotpath-metrics/hotpath/internal/instrument"
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf/probe"
 )
@@ -33,7 +34,7 @@ func (t *trial) askedBPF(cfg bpf.Config) Verdict {
 	if !v.Available || len(cfg.Probes) == 0 {
 		return v
 	}
-	if err := probe.Check(cfg.Probes, t.probeLimits(), t.logger, deaf{}); err != nil {
+	if err := probe.Check(cfg.Probes, t.probeLimits(), t.logger, source.Ignored{}); err != nil {
 		return Verdict{Reason: err.Error(), Fix: fixProbes(err)}
 	}
 	v.Notes = append(v.Notes, notes(t.heard.take()...)...)
@@ -105,7 +106,7 @@ func (t *trial) ownProbe(ctx context.Context) Verdict {
 		Mode:       "aggregate",
 		MaxSeries:  8,
 		SingleStep: true, // its first instruction may be any
-	}}, false, probe.Limits{Processes: 64, Series: 64, SeriesPerUID: 64}, t.logger, deaf{})
+	}}, false, probe.Limits{Processes: 64, Series: 64, SeriesPerUID: 64}, t.logger, source.Ignored{})
 	if err := src.Start(ctx, nil); err != nil {
 		return Verdict{Reason: err.Error(), Fix: fixProbes(errors.Join(err, src.Shutdown(ctx)))}
 	}

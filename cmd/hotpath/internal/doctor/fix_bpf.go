@@ -9,6 +9,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/capability"
 	processes "github.com/hotpath-metrics/hotpath/internal/process"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/kernel"
 )
 
 var bpfRights = []capability.Capability{capability.BPF, capability.Perfmon, capability.SysPtrace}
@@ -24,7 +25,7 @@ func fixBPF(err error) string {
 		return inHostPIDs
 	case strings.Contains(err.Error(), "/sys/kernel/btf/vmlinux"):
 		return "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, Linux 5.12 or later"
-	case lockedDown("confidentiality"):
+	case kernel.LockedDown("confidentiality"):
 		return "boot with lockdown=integrity"
 	case len(capability.Lacking(capability.BPF, capability.Perfmon)) > 0:
 		return grant(bpfRights...)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/capability"
 	processes "github.com/hotpath-metrics/hotpath/internal/process"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/kernel"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/tracefs"
 )
 
@@ -56,7 +57,7 @@ func fixUserEvents(err error) string {
 		return fixTracefs()
 	case errors.Is(err, tracefs.ErrUnsupported):
 		return bootUserEvents
-	case lockedDown("confidentiality"):
+	case kernel.LockedDown("confidentiality"):
 		return "boot with lockdown=integrity"
 	case errors.Is(err, os.ErrPermission) && builtWithoutUserEvents():
 		return bootUserEvents

@@ -15,6 +15,8 @@ import (
 
 	"github.com/hotpath-metrics/hotpath/internal/capability"
 	processes "github.com/hotpath-metrics/hotpath/internal/process"
+	"github.com/hotpath-metrics/hotpath/internal/source/bpf/kernel"
+	"github.com/hotpath-metrics/hotpath/internal/source/userevents/tracefs"
 )
 
 // Machine is what verdicts depend on.
@@ -63,7 +65,7 @@ type Rseq struct {
 
 var settings = []string{
 	"/proc/sys/kernel/io_uring_disabled", "/proc/sys/kernel/unprivileged_bpf_disabled", "/proc/sys/kernel/perf_event_paranoid",
-	"/proc/sys/kernel/user_events_max", "/proc/sys/kernel/yama/ptrace_scope", "/sys/kernel/security/lockdown",
+	"/proc/sys/kernel/user_events_max", "/proc/sys/kernel/yama/ptrace_scope", kernel.Lockdown,
 }
 
 func machine(directory string) Machine {
@@ -90,13 +92,7 @@ func machine(directory string) Machine {
 			m.Limits[name] = int64(l.Cur)
 		}
 	}
-	for _, path := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
-		var fs unix.Statfs_t
-		if unix.Statfs(path, &fs) == nil && fs.Type == unix.TRACEFS_MAGIC {
-			m.Tracefs = path
-			break
-		}
-	}
+	m.Tracefs, _ = tracefs.Mount()
 	var fs unix.Statfs_t
 	m.Shm.Mount = mountOf(directory)
 	if unix.Statfs(m.Shm.Mount, &fs) == nil {
@@ -109,10 +105,6 @@ func machine(directory string) Machine {
 func setting(path string) string {
 	text, _ := os.ReadFile(path) //nolint:gosec // of the kernel
 	return strings.TrimSpace(string(text))
-}
-
-func lockedDown(how string) bool {
-	return strings.Contains(setting("/sys/kernel/security/lockdown"), "["+how+"]")
 }
 
 // filtered says that a seccomp filter looks at this process's system calls.

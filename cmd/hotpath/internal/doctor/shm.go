@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
 )
 
@@ -39,7 +40,7 @@ func (t *trial) shmSource(ctx context.Context, cfg shm.Config) Verdict {
 			return v
 		}
 	}
-	err = t.arrive(ctx, shm.New(place.Config, t.limits(), t.logger, deaf{}), shmName, "HOTPATH_DIR="+place.Directory)
+	err = t.arrive(ctx, shm.New(place.Config, t.limits(), t.logger, source.Ignored{}), shmName, "HOTPATH_DIR="+place.Directory)
 	if err != nil {
 		v.Reason, v.Fix = as(err, place.Directory, cfg.Directory), fixDirectory(cfg.Directory, err)
 		return v
@@ -66,12 +67,8 @@ func (t *trial) shmClient(meant string) Verdict {
 		t.leave(message{Leaves: []string{directory}})
 		defer os.RemoveAll(directory) //nolint:errcheck // the parent tries again
 	}
-	c, err := startClient(shmName, quiet, "HOTPATH_DIR="+directory)
+	s, err := t.stand(shmName, "HOTPATH_DIR="+directory)
 	if err != nil {
-		return Verdict{Reason: err.Error()}
-	}
-	s := standingOf(shmName, c.Status)
-	if err := t.endUnnoticed(c); err != nil {
 		return Verdict{Reason: err.Error()}
 	}
 	if !s.works {

@@ -4,44 +4,24 @@ import (
 	"fmt"
 	"sync"
 
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
+	"github.com/hotpath-metrics/hotpath/internal/emit/emittest"
 )
 
-// deaf is the telemetry of a source that is only tried.
-type deaf struct{}
-
-func (deaf) Segments(string, int64)      {}
-func (deaf) SegmentSkipped(string)       {}
-func (deaf) SeriesSkipped(string, int64) {}
-func (deaf) BytesRead(int64)             {}
-func (deaf) ClientRefused(int64)         {}
-func (deaf) ClientFolded(int64)          {}
-func (deaf) ClientUnplaced(int64)        {}
-func (deaf) ClientRejected(int64)        {}
-func (deaf) EventsRead(int64)            {}
-func (deaf) EventsDropped(int, int64)    {}
-func (deaf) EventsSkipped(string, int64) {}
-func (deaf) EventsNearLimit(int64)       {}
-
 // tally is the sink that waits for the count of doctor's own process.
-type tally struct{ total uint64 }
+type tally struct {
+	emittest.Discard
+	total uint64
+}
 
 func (t *tally) Counter(s *emit.Series, value uint64) {
 	if s.Instrument.Name == counterName {
 		t.total += value
 	}
 }
-
-func (*tally) Process(*emit.Process)                        {}
-func (*tally) UpDownCounter(*emit.Series, int64)            {}
-func (*tally) Sum(*emit.Series, float64)                    {}
-func (*tally) Gauge(*emit.Series, float64)                  {}
-func (*tally) Histogram(*emit.Series, *emit.HistogramValue) {}
-func (*tally) Metrics(pmetric.ResourceMetrics)              {}
 
 // complaints are what a source logs of trouble.
 type complaints struct {

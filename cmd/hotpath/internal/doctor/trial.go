@@ -57,6 +57,15 @@ type silentError struct{ why string }
 
 func (e *silentError) Error() string { return "no client can tell it anything: " + e.why }
 
+// stand starts a client that finds nobody to tell, and returns where it stands once it has ended.
+func (t *trial) stand(transport string, environment ...string) (standing, error) {
+	c, err := startClient(transport, quiet, environment...)
+	if err != nil {
+		return standing{}, err
+	}
+	return standingOf(transport, c.Status), t.endUnnoticed(c)
+}
+
 // arrive starts a source, has a process count, and waits until the source hands over what it counted.
 func (t *trial) arrive(ctx context.Context, src source.Source, transport string, environment ...string) (err error) {
 	if err := src.Start(ctx, nil); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/uring"
 )
 
@@ -24,7 +25,7 @@ func checkUring(ctx context.Context, t *trial) (f findings) {
 	if place.InUse != nil {
 		f.Source.InUse = place.InUse.Error()
 	}
-	src := uring.New(place.Config, t.limits(), t.logger, deaf{})
+	src := uring.New(place.Config, t.limits(), t.logger, source.Ignored{})
 	if client.Available {
 		err = t.arrive(ctx, src, uringName, "HOTPATH_SOCKET="+place.Socket)
 	} else if err = errors.Join(src.Start(ctx, nil), src.Shutdown(ctx)); err == nil {
@@ -44,12 +45,8 @@ const nowhere = "/proc/self/nowhere"
 
 // uringClient tries whether a client can have rings. It finds nobody to tell.
 func (t *trial) uringClient() Verdict {
-	c, err := startClient(uringName, quiet, "HOTPATH_SOCKET="+nowhere, "HOTPATH_DIR="+nowhere)
+	s, err := t.stand(uringName, "HOTPATH_SOCKET="+nowhere, "HOTPATH_DIR="+nowhere)
 	if err != nil {
-		return Verdict{Reason: err.Error()}
-	}
-	s := standingOf(uringName, c.Status)
-	if err := t.endUnnoticed(c); err != nil {
 		return Verdict{Reason: err.Error()}
 	}
 	if !s.works {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents"
 	"github.com/hotpath-metrics/hotpath/internal/source/userevents/tracefs"
 )
@@ -23,7 +24,7 @@ func (t *trial) userEventsSource(cfg userevents.Config) (v Verdict) {
 	if root, err := tracefs.Find(); err == nil {
 		t.leave(message{Leaves: []string{root.Path(name)}})
 	}
-	err := userevents.Check(cfg, name, t.logger, deaf{})
+	err := userevents.Check(cfg, name, t.logger, source.Ignored{})
 	if inUse := userevents.InUse(cfg); inUse != nil {
 		v.InUse = inUse.Error()
 	}
@@ -36,12 +37,8 @@ func (t *trial) userEventsSource(cfg userevents.Config) (v Verdict) {
 }
 
 func (t *trial) userEventsClient() Verdict {
-	c, err := startClient(userEventsName, quiet)
+	s, err := t.stand(userEventsName)
 	if err != nil {
-		return Verdict{Reason: err.Error()}
-	}
-	s := standingOf(userEventsName, c.Status)
-	if err := t.endUnnoticed(c); err != nil {
 		return Verdict{Reason: err.Error()}
 	}
 	if !s.works {

@@ -12,6 +12,7 @@ import (
 	"github.com/hotpath-metrics/hotpath/cmd/hotpath/internal/reading"
 	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf/procfile"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/internal/source/shm"
@@ -111,7 +112,7 @@ func (t *trial) read(f *file) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", segments.ErrUnreadable, err)
 	}
-	set := segments.New(reading.Limits(), zap.NewNop(), reading.Ignored{})
+	set := segments.New(reading.Limits(), zap.NewNop(), source.Ignored{})
 	defer set.Close()
 	if _, err := set.Admit(fd, &f.stat, f.stat.Uid, t); err != nil {
 		unix.Close(fd)

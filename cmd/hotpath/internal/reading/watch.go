@@ -31,11 +31,11 @@ const maxSegments = 1 << 16
 func Start(ctx context.Context, directory string, choice Choice) (*Watch, error) {
 	limits, logger := Limits(), zap.NewNop()
 	limits.Segments, limits.SegmentsPerUID = maxSegments, maxSegments
-	w := &Watch{choice: choice, shm: shm.NewObserver(directory, limits, logger, Ignored{})}
+	w := &Watch{choice: choice, shm: shm.NewObserver(directory, limits, logger, source.Ignored{})}
 	if err := w.shm.Start(ctx, nil); err != nil {
 		return nil, err
 	}
-	b := bpf.New(bpf.DefaultConfig(), limits, logger, Ignored{})
+	b := bpf.New(bpf.DefaultConfig(), limits, logger, source.Ignored{})
 	if w.notes.bpf = b.Start(ctx, nil); w.notes.bpf == nil {
 		w.bpf = b
 	} else {

@@ -24,6 +24,7 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 
+	"github.com/hotpath-metrics/hotpath/internal/source"
 	"github.com/hotpath-metrics/hotpath/internal/source/bpf"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 	"github.com/hotpath-metrics/hotpath/receiver/hotpathreceiver"
@@ -218,7 +219,7 @@ func attributesText(m pcommon.Map) string {
 
 // memfds says whether segments in memfds can be read here.
 func memfds(t *testing.T) bool {
-	b := bpf.New(bpf.DefaultConfig(), segments.Limits{}, zap.NewNop(), readings.Ignored{})
+	b := bpf.New(bpf.DefaultConfig(), segments.Limits{}, zap.NewNop(), source.Ignored{})
 	err := b.Start(context.Background(), nil)
 	if err != nil {
 		t.Logf("without segments in memfds: %v", err)
