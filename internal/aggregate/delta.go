@@ -17,7 +17,7 @@ import (
 // The first point of a series is told even if it is zero, so that its
 // existence is known; after that points without a change are left out. A total that fell is taken
 // as it is then, and adds nothing. A process that is gone ends its gauges and
-// updowncounters; a delta that is over needs no end.
+// updowncounters, and so does a series that ended; a delta that is over needs no end.
 //
 // A process's first delta begins at its start. For one with [emit.Process.Seen] it
 // begins when Delta did, and the first values are the baseline that it begins with. What the
@@ -195,6 +195,10 @@ func (d *Delta) counter(s *emit.Series, value uint64) *counterState {
 		d.end(s)
 		return nil
 	}
+	if s.Ended { // its last value was accepted: even if this batch is not, there is nothing left to tell
+		delete(d.in.counters, s)
+		return nil
+	}
 	c := d.in.counters[s]
 	if c == nil {
 		c = &counterState{}
@@ -215,6 +219,10 @@ func (d *Delta) counter(s *emit.Series, value uint64) *counterState {
 func (d *Delta) Histogram(s *emit.Series, value *emit.HistogramValue) {
 	if d.in == nil {
 		d.end(s)
+		return
+	}
+	if s.Ended {
+		delete(d.in.hists, s)
 		return
 	}
 	value = histogramBeyond(s, value, &d.beyond)

@@ -129,6 +129,17 @@ func TestDelta(t *testing.T) {
 			},
 		},
 		{
+			name:      "of series that ended only levels are told, and equal ones begin anew",
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
+			steps: []step{
+				{given: "a requests=5 latency=2 seconds=0.5 load=1 queue=3 heat=20", want: "shop[10-10] requests=5 latency=2 seconds=0.5 load=1 queue=3 heat=20"},
+				{given: "a bytes=1 requests! latency! seconds! load! queue! heat!", want: "shop[10-110] bytes=1 load! queue! heat!", refused: true},
+				{given: "a bytes=2 requests! latency! seconds! load! queue! heat!", want: "shop[10-110] bytes=2 load! queue! heat!"},
+				{given: "a requests=1 latency=1 seconds=0.25", want: "shop[10-130] requests=1 latency=1 seconds=0.25"},
+				{given: "a requests=3 latency=1", want: "shop[10-140] requests=2"},
+			},
+		},
+		{
 			name:      "an interval ends when the values were right",
 			processes: map[string]*emit.Process{"a": timed},
 			steps: []step{
@@ -160,6 +171,21 @@ func TestDeltaForgetsWhatIsGone(t *testing.T) {
 		} else {
 			require.Empty(t, d.processes)
 		}
+	}
+}
+
+func TestDeltaForgetsTheSeriesThatEnd(t *testing.T) {
+	var d *Delta
+	play(t, map[string]*emit.Process{"a": running("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+		d = NewDelta(next, 100)
+		return d, d.Begin, func() {}
+	}, []step{
+		{given: "a requests=5 latency=1 seconds=1 bytes=2", want: "shop[10-10] requests=5 latency=1 seconds=1 bytes=2"},
+		{given: "a requests! latency! seconds! bytes=2", want: ""},
+	})
+	for _, in := range d.processes {
+		require.Len(t, in.counters, 1)
+		require.Empty(t, in.hists)
 	}
 }
 
@@ -220,6 +246,20 @@ func TestDeltaOfFold(t *testing.T) {
 	})
 	require.Empty(t, joined.services)
 	require.Empty(t, joined.delta.processes)
+}
+
+func TestDeltaOfFoldGoesOnWhereAnEqualSeriesBeginsAnew(t *testing.T) {
+	var joined both
+	play(t, map[string]*emit.Process{"a": running("shop", 7, 10)}, func(next emit.Sink) (stage, func(int64), func()) {
+		d := NewDelta(next, 100)
+		f := NewFold(d, 10, 100)
+		joined = both{f, d}
+		return joined, func(now int64) { f.Begin(now); d.Begin(now) }, f.End
+	}, []step{
+		{given: "a requests=5 queue=1", want: "shop/7[10-10] requests=5 queue=1"},
+		{given: "a requests! queue!", want: "shop/7 gone queue"},
+		{given: "a requests=2", want: "shop/7[10-120] requests=2"},
+	})
 }
 
 func TestDeltaOfFoldForgetsAServiceWhoseLastSeriesEndedBeforeItsLastProcess(t *testing.T) {

@@ -25,6 +25,8 @@ import (
 // as far as that is known when it is first delivered; later it stays. What begins after something ended, a
 // service or a series of one, starts no earlier than that end, which may have been its own: a total never falls under one start.
 //
+// A series that ended leaves its service's total as it would with its process.
+//
 // Running totals need no rollback: a batch that was refused is part of the next.
 // Only the end of a series waits for Commit.
 type Fold struct {

@@ -301,6 +301,58 @@ func TestFold(t *testing.T) {
 			},
 		},
 		{
+			name:      "a series that ended leaves its total to the others, and what it counted in it",
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": running("shop", 7, 20)},
+			steps: []step{
+				{
+					given: "a requests=5 latency=2 seconds=0.5 queue=3 load=0.5 heat=1 | b requests=1 latency=1 seconds=1 queue=1 load=1 heat=2",
+					want:  "shop/7[10] requests=6 latency=3 seconds=1.5 queue=4 load=1.5 heat=2",
+				},
+				{
+					given:   "a requests=5 | b requests! latency! seconds! queue! load! heat!",
+					want:    "shop/7[10] requests=6 latency=3 seconds=1.5 queue=3 load=0.5 heat=1",
+					refused: true,
+				},
+				{
+					given: "a requests=6 | b requests! latency! seconds! queue! load! heat!",
+					want:  "shop/7[10] requests=7 latency=3 seconds=1.5 queue=3 load=0.5 heat=1",
+				},
+				{given: "b requests=2 queue=7", want: "shop/7[10] requests=9 latency=3 seconds=1.5 queue=10 load=0.5 heat=1"},
+				{given: "b gone requests queue", want: "shop/7[10] requests=9 latency=3 seconds=1.5 queue=3 load=0.5 heat=1"},
+			},
+		},
+		{
+			name:      "levels that nobody has any more end with their last series, and begin anew after it",
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
+			steps: []step{
+				{given: "a requests=5 queue=3 heat=1", want: "shop/7[10] requests=5 queue=3 heat=1"},
+				{given: "a requests! queue! heat!", want: "shop/7[10] requests=5 | shop/7 gone queue heat", refused: true},
+				{given: "a requests! queue! heat!", want: "shop/7[10] requests=5 | shop/7 gone queue heat"},
+				{given: "a", want: "shop/7[10] requests=5"},
+				{given: "a requests=1 queue=2", want: "shop/7[10] requests=6 queue@130=2"},
+				{given: "a final requests=2 queue!", want: "shop/7[10] requests=7 | shop/7 gone queue@130"},
+			},
+		},
+		{
+			name:      "a series that is first seen ended never was",
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10), "b": seen(running("shop", 7, 11))},
+			steps: []step{
+				{given: "a requests! queue! | b requests!", want: ""},
+				{given: "a requests=1 | b requests=4 bytes!", want: "shop/7[10] requests=5"},
+			},
+		},
+		{
+			name:      "series that ended count against the limit as those of processes do",
+			limit:     1,
+			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
+			steps: []step{
+				{given: "a requests:a=1 requests:b=2 requests:c=3", want: "shop/7[10] requests:a=1 requests:b=2 requests:c=3"},
+				{given: "a requests:a! requests:b=2 requests:c=3", want: "shop/7[10] requests:a=1 requests:b=2 requests:c=3"},
+				{given: "a requests:b! requests:c=3", want: "shop/7[10] requests:b=2 requests:c=3 | shop/7 gone requests:a"},
+				{given: "a requests:a=7 requests:c=3", want: "shop/7[10] requests:c=3 requests:b=2 requests:a@130=7"},
+			},
+		},
+		{
 			name:      "a process that was never seen alive and is gone adds nothing",
 			processes: map[string]*emit.Process{"a": running("shop", 7, 10)},
 			steps:     []step{{given: "a gone requests queue", want: ""}},

@@ -50,14 +50,19 @@ func (f *Fold) end(m *member) {
 // leave ends a membership: what the process counted stays in the totals.
 func (f *Fold) leave(m *member) {
 	for _, p := range m.parts {
-		t := p.total
-		t.detach(p)
-		if len(t.parts) == 0 && !isLevel(t.series.Instrument.Kind) {
-			f.retired.add(t)
-		}
+		f.release(p)
 	}
 	m.service.members--
 	delete(f.members, m.process)
+}
+
+// release takes a part out of its total, in which what it counted stays.
+func (f *Fold) release(p *part) {
+	t := p.total
+	t.detach(p)
+	if len(t.parts) == 0 && !isLevel(t.series.Instrument.Kind) {
+		f.retired.add(t)
+	}
 }
 
 // part returns what the present process adds to the series' total, nil if it adds
@@ -67,7 +72,15 @@ func (f *Fold) part(s *emit.Series) (p *part, baseline bool) {
 	if m == nil {
 		return nil, false
 	}
-	if p = m.parts[s]; p != nil {
+	p = m.parts[s]
+	if s.Ended {
+		if p != nil {
+			f.release(p)
+			delete(m.parts, s)
+		}
+		return nil, false
+	}
+	if p != nil {
 		return p, false
 	}
 	baseline = m.process.Seen && s.Bases == nil && (m.since == f.batch || m.late)

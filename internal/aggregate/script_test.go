@@ -19,6 +19,7 @@ import (
 // given names what sources hand over: "a requests=5 queue=-1 | b final requests=1 | c gone requests".
 // want is what reaches the next stage, in the same words, with the resource's service.name and owner for
 // the process and the start in brackets, or the interval where there is one. A series with a start of its own has it behind an @.
+// "queue!" is a series that ended; queue=1 after that is another, equal to it.
 type step struct {
 	given   string
 	want    string
@@ -88,8 +89,9 @@ func (s *scene) hand(t *testing.T, to emit.Sink, given string) {
 }
 
 func (s *scene) value(t *testing.T, to emit.Sink, process, key, value string) {
+	key, ended := strings.CutSuffix(key, "!")
 	series := s.series[process+key]
-	if series == nil {
+	if series == nil || series.Ended && !ended {
 		// "requests:get" is the series of requests that has op=get.
 		name, op, _ := strings.Cut(key, ":")
 		series = &emit.Series{Instrument: instruments[name], ID: key}
@@ -98,6 +100,7 @@ func (s *scene) value(t *testing.T, to emit.Sink, process, key, value string) {
 		}
 		s.series[process+key] = series
 	}
+	series.Ended = ended
 	value, sumText, hasSum := strings.Cut(value, "/")
 	if value == "" {
 		value = "0"
@@ -157,7 +160,10 @@ func (s *scene) say(series *emit.Series, value any) {
 	if series.Start != 0 {
 		s.said[last] += fmt.Sprintf("@%d", series.Start)
 	}
-	if !strings.Contains(s.said[last], " gone") {
+	switch {
+	case series.Ended:
+		s.said[last] += "!"
+	case !strings.Contains(s.said[last], " gone"):
 		s.said[last] += fmt.Sprintf("=%v", value)
 	}
 }

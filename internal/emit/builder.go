@@ -12,7 +12,7 @@ const ScopeName = "github.com/hotpath-metrics/hotpath"
 
 // Builder is the sink that makes pdata: a ResourceMetrics for each process, a
 // Metric for each instrument in it and a point for each series. A process
-// without series leaves nothing behind. Gone processes get points that carry
+// without series leaves nothing behind. Gone processes, and series that ended, get points that carry
 // only the NoRecordedValue flag.
 //
 // Between Begin and Take it is a [Sink].
@@ -25,7 +25,7 @@ type Builder struct {
 	points int
 
 	process     *Process // nil as soon as it has a ResourceMetrics
-	noValue     bool
+	gone        bool
 	time        pcommon.Timestamp
 	start       pcommon.Timestamp // of the process
 	since       pcommon.Timestamp // of the interval, zero without one
@@ -66,7 +66,7 @@ func (b *Builder) Process(p *Process) {
 		b.instruments = b.metrics.Len()
 	}
 	b.process = p
-	b.noValue = p.State == Gone
+	b.gone = p.State == Gone
 	b.instrument = nil
 }
 
@@ -75,7 +75,7 @@ func (b *Builder) Process(p *Process) {
 func (b *Builder) Counter(s *Series, total uint64) {
 	p := b.number(s)
 	switch {
-	case b.noValue:
+	case b.over(s):
 	case total > math.MaxInt64:
 		p.SetDoubleValue(float64(total))
 	default:
@@ -85,21 +85,21 @@ func (b *Builder) Counter(s *Series, total uint64) {
 
 // UpDownCounter implements [Sink].
 func (b *Builder) UpDownCounter(s *Series, total int64) {
-	if p := b.number(s); !b.noValue {
+	if p := b.number(s); !b.over(s) {
 		p.SetIntValue(total)
 	}
 }
 
 // Sum implements [Sink].
 func (b *Builder) Sum(s *Series, total float64) {
-	if p := b.number(s); !b.noValue {
+	if p := b.number(s); !b.over(s) {
 		p.SetDoubleValue(total)
 	}
 }
 
 // Gauge implements [Sink].
 func (b *Builder) Gauge(s *Series, value float64) {
-	if p := b.number(s); !b.noValue {
+	if p := b.number(s); !b.over(s) {
 		p.SetDoubleValue(value)
 	}
 }
@@ -140,12 +140,15 @@ func (b *Builder) number(s *Series) pmetric.NumberDataPoint {
 		p.SetStartTimestamp(b.zeroed(s))
 	}
 	p.SetTimestamp(b.time)
-	if b.noValue {
+	if b.over(s) {
 		p.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
 	}
 	putAttributes(p.Attributes(), s.Attributes)
 	return p
 }
+
+// over says that a series has no value any more.
+func (b *Builder) over(s *Series) bool { return b.gone || s.Ended }
 
 // zeroed returns when a running total was zero.
 func (b *Builder) zeroed(s *Series) pcommon.Timestamp {

@@ -297,6 +297,45 @@ func TestAHistogramWithoutValuesHasNoSum(t *testing.T) {
 	}
 }
 
+func TestSeriesThatEndedHasAPointWithoutAValueAmongOthers(t *testing.T) {
+	over := func(in *Instrument) *Series {
+		return &Series{Instrument: in, Attributes: []Attribute{text("op", "put")}, Start: 400, Ended: true}
+	}
+	seconds := &Instrument{Name: "seconds", Kind: KindCounter, Double: true}
+	for _, temporality := range []pmetric.AggregationTemporality{cumulative, delta} {
+		rms, points := build(t, temporality, func(s Sink) {
+			s.Process(shop())
+			s.Counter(&Series{Instrument: requests}, 7)
+			s.Counter(over(requests), 8)
+			s.UpDownCounter(over(queue), -7)
+			s.Gauge(over(heat), 0.5)
+			s.Sum(over(seconds), 0.5)
+			s.Histogram(over(latency), &HistogramValue{Sum: 2.5, ZeroCount: 2, Buckets: &[segment.HistogramBuckets]uint64{200: 3}})
+			s.Counter(&Series{Instrument: requests, Attributes: []Attribute{text("op", "get")}}, 9)
+		})
+		require.Equal(t, 7, points)
+		metrics := rms.At(0).ScopeMetrics().At(0).Metrics()
+		sum := metrics.At(0).Sum().DataPoints()
+		require.Equal(t, 2, sum.Len())
+		require.Equal(t, int64(7), sum.At(0).IntValue())
+		require.False(t, sum.At(0).Flags().NoRecordedValue())
+		for _, p := range []pmetric.NumberDataPoint{
+			sum.At(1), metrics.At(1).Sum().DataPoints().At(0), metrics.At(2).Gauge().DataPoints().At(0), metrics.At(3).Sum().DataPoints().At(0),
+		} {
+			require.True(t, p.Flags().NoRecordedValue())
+			require.Equal(t, pmetric.NumberDataPointValueTypeEmpty, p.ValueType())
+			require.Equal(t, map[string]any{"op": "put"}, p.Attributes().AsRaw())
+			require.Equal(t, timestamp(1000), p.Timestamp())
+		}
+		require.Equal(t, timestamp(400), sum.At(1).StartTimestamp())
+		h := metrics.At(4).ExponentialHistogram().DataPoints().At(0)
+		require.True(t, h.Flags().NoRecordedValue())
+		require.Zero(t, h.Count())
+		require.Zero(t, h.Positive().BucketCounts().Len())
+		require.Equal(t, int64(9), metrics.At(5).Sum().DataPoints().At(0).IntValue())
+	}
+}
+
 // A source that finds a process unreadable goes from Live to Gone without Final.
 func TestAProcessThatIsGoneAtOnceEndsEverySeriesThatItHad(t *testing.T) {
 	p, s := shop(), &Series{Instrument: latency}

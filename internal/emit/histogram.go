@@ -14,7 +14,7 @@ import (
 // histogram that counted more than 64 bits hold is dropped: only a client that
 // writes nonsense gets there, and a backend might refuse the whole batch for it.
 func (b *Builder) Histogram(s *Series, v *HistogramValue) {
-	if b.noValue {
+	if b.over(s) {
 		p := b.histogram(s)
 		p.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
 		p.SetSum(0) // named, so that backends which keep sums as series of their own end them, too

@@ -68,6 +68,10 @@ type Series struct {
 	// put together from. Parts may join later, and a base may turn out lower. It is nil where that is not known:
 	// then it follows from [Process.Seen].
 	Bases []*Base
+	// Ended says that the series is over, in a process that lives on: it is named to tell its end, with whatever value. Its last
+	// value was accepted before. It stays set, and once its end was accepted the series is never named again. An equal one may begin
+	// then: another Series, with a later Start.
+	Ended bool
 }
 
 // Base is the running totals that a counter of integers or a histogram began with.

@@ -31,6 +31,8 @@ type Process struct {
 	Sums           map[string]float64
 	Gauges         map[string]float64
 	Histograms     map[string]Histogram
+	// Ended are the series that were named to tell their end; they have no values.
+	Ended []string
 }
 
 // Recorder is a sink that remembers.
@@ -73,37 +75,48 @@ func (r *Recorder) Process(p *emit.Process) {
 	})
 }
 
-func (r *Recorder) series(s *emit.Series) (*Process, string) {
-	p, key := r.Processes[len(r.Processes)-1], Key(s)
+// series notes a series. It is not ok if that is all there is to it.
+func (r *Recorder) series(s *emit.Series) (p *Process, key string, ok bool) {
+	p, key = r.Processes[len(r.Processes)-1], Key(s)
 	if _, twice := p.Instruments[key]; twice {
 		panic("handed over twice: " + key)
 	}
 	p.Instruments[key] = *s.Instrument
-	return p, key
+	if s.Ended {
+		p.Ended = append(p.Ended, key)
+	}
+	return p, key, !s.Ended
 }
 
 func (r *Recorder) Counter(s *emit.Series, v uint64) {
-	p, key := r.series(s)
-	p.Counters[key] = v
+	if p, key, ok := r.series(s); ok {
+		p.Counters[key] = v
+	}
 }
 
 func (r *Recorder) UpDownCounter(s *emit.Series, v int64) {
-	p, key := r.series(s)
-	p.UpDownCounters[key] = v
+	if p, key, ok := r.series(s); ok {
+		p.UpDownCounters[key] = v
+	}
 }
 
 func (r *Recorder) Sum(s *emit.Series, v float64) {
-	p, key := r.series(s)
-	p.Sums[key] = v
+	if p, key, ok := r.series(s); ok {
+		p.Sums[key] = v
+	}
 }
 
 func (r *Recorder) Gauge(s *emit.Series, v float64) {
-	p, key := r.series(s)
-	p.Gauges[key] = v
+	if p, key, ok := r.series(s); ok {
+		p.Gauges[key] = v
+	}
 }
 
 func (r *Recorder) Histogram(s *emit.Series, v *emit.HistogramValue) {
-	p, key := r.series(s)
+	p, key, ok := r.series(s)
+	if !ok {
+		return
+	}
 	h := Histogram{Sum: v.Sum, Zero: v.ZeroCount, Count: v.ZeroCount, Buckets: slices.Clone(v.Buckets[:])}
 	for _, n := range h.Buckets {
 		h.Count += n
