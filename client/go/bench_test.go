@@ -56,6 +56,50 @@ func BenchmarkPlaces(b *testing.B) {
 	}
 }
 
+// BenchmarkAddWith is what a measurement costs whose attributes are known only at the call.
+func BenchmarkAddWith(b *testing.B) {
+	c := NewCounter("bench.with")
+	method, route, code := "GET", "/v1/items", int64(200)
+	b.Run("two strings", func(b *testing.B) {
+		for b.Loop() {
+			c.AddWith(1, String("http.method", method), String("http.route", route))
+		}
+	})
+	b.Run("one integer", func(b *testing.B) {
+		for b.Loop() {
+			c.AddWith(1, Int("code", code))
+		}
+	})
+	b.Run("six", func(b *testing.B) {
+		for b.Loop() {
+			c.AddWith(1, String("http.method", method), String("http.route", route), String("net.host", "a.example.org"), Int("code", code), Bool("tls", true), Float64("load", 0.5))
+		}
+	})
+}
+
+func BenchmarkSetWith(b *testing.B) {
+	g := NewGauge("bench.gauge.with")
+	for b.Loop() {
+		g.SetWith(1.5, String("room", "kitchen"), Int("floor", 2))
+	}
+}
+
+func BenchmarkRecordWith(b *testing.B) {
+	h := NewHistogram("bench.histogram.with")
+	for b.Loop() {
+		h.RecordWith(1.5, String("room", "kitchen"), Int("floor", 2))
+	}
+}
+
+func BenchmarkAddWithParallel(b *testing.B) {
+	c := NewCounter("bench.with")
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			c.AddWith(1, String("http.method", "GET"), String("http.route", "/v1/items"))
+		}
+	})
+}
+
 func BenchmarkCounterAddParallel(b *testing.B) {
 	c := NewCounter("bench.counter")
 	b.RunParallel(func(pb *testing.PB) {

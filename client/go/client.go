@@ -29,6 +29,7 @@ type client struct {
 	unpublished string   // why there is no file, and no memfd either where that was tried in vain
 	environment []error  // what was ignored in it
 	teller      teller   // nil unless updates are told; set before the first series
+	joints      *joints  // with the teller
 	noRings     error    // why it is shm, and not io_uring
 
 	made         map[string]cell       // by the bytes of their records
@@ -110,9 +111,12 @@ func (c *client) open() {
 	c.stripes.limit.Store(uint32(c.mapping.geometry.stripes - 1))
 	c.stripes.stride = uintptr(c.mapping.stripe)
 	c.stripes.client = c
+	c.stripes.rings.begin(c.mapping, c.path)
 	c.header.Store((*header)(c.mapping.base))
 	if c.teller != nil {
+		c.joints = newJoints()
 		if err := c.teller.begin(c); err != nil {
+			c.joints = nil
 			c.unpublished = c.getenv("HOTPATH_TRANSPORT") + ": " + err.Error()
 			c.teller = nil
 		}
@@ -177,6 +181,12 @@ func (m *mapping) begin(id uint64, resource []byte) error {
 		StripesOffset:   uint64(m.stripes.offset),
 		StripeSize:      uint64(m.stripe),
 		StripeCount:     uint64(m.geometry.stripes),
+	}
+	if m.geometry.rings > 0 {
+		h.RingsOffset = uint64(m.rings.offset)
+		h.RingSize = uint64(m.ring)
+		h.RingWords = uint64(m.ringWords)
+		h.RingCount = uint64(m.geometry.rings)
 	}
 	h.Put(m.bytes(0, segment.HeaderSize))
 	m.append(resource)

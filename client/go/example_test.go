@@ -56,6 +56,33 @@ func ExampleWithAttributes() {
 	byCode[404].Add(1)
 }
 
+func ExampleCounter_AddWith() {
+	requests := hotpath.NewCounter("http.server.requests", hotpath.WithUnit("{request}"))
+	serve := func(route string, status int64) {
+		requests.AddWith(1, hotpath.String("http.route", route), hotpath.Int("http.response.status_code", status))
+	}
+	serve("/v1/items", 200)
+
+	// Of a set that turns out to be hot a handle is made once, and kept. It goes on with the same series.
+	health := hotpath.NewCounter("http.server.requests", hotpath.WithUnit("{request}"),
+		hotpath.WithAttributes(hotpath.String("http.route", "/healthz"), hotpath.Int("http.response.status_code", 200)))
+	health.Add(1)
+}
+
+func ExampleHistogram_RecordWith() {
+	duration := hotpath.NewHistogram("db.duration", hotpath.WithUnit("s"))
+	start := time.Now()
+	table := "accounts" // as the query says
+	duration.RecordWith(time.Since(start).Seconds(), hotpath.String("db.collection.name", table))
+}
+
+func ExampleGauge_SetWith() {
+	depth := hotpath.NewGauge("queue.depth", hotpath.WithUnit("{message}"))
+	for queue, n := range map[string]int{"orders": 3, "mails": 0} {
+		depth.SetWith(float64(n), hotpath.String("queue", queue))
+	}
+}
+
 func ExampleFlush() {
 	defer hotpath.Flush() // in main, which nothing runs after
 	hotpath.NewCounter("jobs.done").Add(1)

@@ -20,31 +20,48 @@ type geometry struct {
 	stripe    int // bytes of one
 	stripes   int
 	overflows int // overflow series there is room for, beside the last one of each kind
+	ring      int // bytes of one
+	ringWords int
+	rings     int
 }
 
 // roomy is sparse: what isn't used costs address space only.
 func roomy() geometry {
+	stripes := min(1+max(64, 2*runtime.NumCPU()), segment.MaxStripes)
 	return geometry{
 		catalogue: 8 << 20,
 		shared:    256 << 10,
 		stripe:    8 << 20,
-		stripes:   min(1+max(64, 2*runtime.NumCPU()), segment.MaxStripes),
+		stripes:   stripes,
 		overflows: 256,
+		ring:      2 << 20,
+		ringWords: 128 << 10,
+		rings:     stripes - 1,
 	}
 }
 
 // small is for where all of it has to be there at once.
 func small() geometry {
+	stripes := min(1+max(2, runtime.NumCPU()), segment.MaxStripes)
 	return geometry{
 		catalogue: 256 << 10,
 		shared:    64 << 10,
 		stripe:    128 << 10,
-		stripes:   min(1+max(2, runtime.NumCPU()), segment.MaxStripes),
+		stripes:   stripes,
 		overflows: 8,
+		ring:      64 << 10,
+		ringWords: segment.MinRingWords,
+		rings:     stripes - 1,
 	}
 }
 
-func (g geometry) size() int { return g.catalogue + g.shared + g.stripes*g.stripe }
+// unread is the geometry without what only a reader makes something of.
+func (g geometry) unread() geometry {
+	g.ring, g.ringWords, g.rings = 0, 0, 0
+	return g
+}
+
+func (g geometry) size() int { return g.catalogue + g.shared + g.stripes*g.stripe + g.rings*g.ring }
 
 // mapping is the memory of a segment. What was handed out of it is never unmapped.
 type mapping struct {
@@ -55,9 +72,10 @@ type mapping struct {
 	backed  int  // bytes from the start, through header and catalogue, that are reserved
 	stripes area
 	shared  area
+	rings   area
 }
 
-// area is where slots are: the shared area, or all stripes at once.
+// area is where slots are: the shared area, or all stripes at once. So are all rings, though they have no slots.
 type area struct {
 	offset   int // of the first copy, in the segment
 	size     int // bytes of a copy
@@ -78,6 +96,10 @@ func newMapping(base unsafe.Pointer, g geometry, whole bool) *mapping {
 		whole:    whole,
 		shared:   area{offset: g.catalogue, size: g.shared, room: 1, copies: 1, words: 1},
 		stripes:  area{offset: g.catalogue + g.shared, size: g.stripe, room: g.stripes, copies: 1, words: 1},
+		rings: area{
+			offset: g.catalogue + g.shared + g.stripes*g.stripe, size: g.ring, room: g.rings,
+			reserved: pageUp(segment.RingFirst + g.ringWords*8),
+		},
 	}
 	if whole {
 		m.backed, m.shared.reserved, m.stripes.reserved = g.catalogue, g.shared, g.stripe
@@ -148,7 +170,7 @@ func (m *mapping) extend(a *area, end int) error {
 	return nil
 }
 
-// addCopy brings one more copy of the area into use: the next stripe.
+// addCopy brings one more copy of the area into use: the next stripe, or ring.
 func (m *mapping) addCopy(a *area) bool {
 	start := a.offset + a.copies*a.size
 	if a.copies == a.room || m.reserve(start, start+a.reserved) != nil {
@@ -196,7 +218,7 @@ func mapMemory(at unsafe.Pointer, size, fd, flags int) (unsafe.Pointer, error) {
 // newPrivate is a segment that nobody but this process sees.
 func newPrivate() (*mapping, error) {
 	var failed error
-	for _, g := range []geometry{roomy(), small()} {
+	for _, g := range []geometry{roomy().unread(), small().unread()} {
 		base, err := mapMemory(nil, g.size(), -1, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 		if err == nil {
 			return newMapping(base, g, true), nil

@@ -28,6 +28,7 @@ type stripes struct {
 	stride uintptr       // bytes from one stripe to the next
 	client *client
 	_      [40]byte
+	rings  rings
 }
 
 // copies is how many stripes may hold values.
@@ -188,13 +189,19 @@ func (c cell) setAside(value float64) {
 		process.refuse()
 		return
 	}
-	if math.Float64bits(value) == segment.GaugeUnset {
-		value = math.NaN()
-	}
-	atomic.StoreUint64((*uint64)(c.word), math.Float64bits(value)) // ahead of its mark
+	atomic.StoreUint64((*uint64)(c.word), gaugeBits(value)) // ahead of its mark
 	if c.stripes.heard() {
 		c.stripes.client.teller.gauge(c.word)
 	}
+}
+
+// gaugeBits are the bits of a gauge's value, which is set.
+func gaugeBits(value float64) uint64 {
+	bits := math.Float64bits(value)
+	if bits == segment.GaugeUnset {
+		return math.Float64bits(math.NaN())
+	}
+	return bits
 }
 
 // gauge is the handle of a gauge that is counted in the cell.

@@ -2,6 +2,8 @@ package hotpath
 
 import (
 	"math"
+	"unicode/utf8"
+	"unsafe"
 
 	"github.com/hotpath-metrics/hotpath/client/go/segment"
 )
@@ -24,35 +26,87 @@ func WithDescription(description string) Option {
 // 255 bytes. Of equal keys the last one counts.
 func WithAttributes(attributes ...Attribute) Option {
 	return Option{func(r *segment.Record) {
-		for _, a := range attributes {
-			r.Attributes = append(r.Attributes, a.attribute)
+		for i := range attributes {
+			r.Attributes = append(r.Attributes, attributes[i].in())
 		}
 	}}
 }
 
 // Attribute is a key with a value. Its zero value has no key and is refused.
-type Attribute struct{ attribute segment.Attribute }
+//
+// It has four words, the most that the compiler keeps in registers: what is made for a call has to cost next to nothing.
+type Attribute struct {
+	_    [0]func() // not comparable: equal texts may lie in different places
+	key  string
+	text *byte  // of a string; all else has the place of its type in types here
+	bits uint64 // of a string, its length
+}
+
+// types has a place for each type of attribute that isn't text.
+var types [segment.AttributeBool + 1]byte
 
 // String is an attribute whose value is text. It is cut after 1023 bytes.
 func String(key, value string) Attribute {
-	return Attribute{segment.Attribute{Key: key, Type: segment.AttributeString, Str: value}}
+	if len(value) > segment.MaxString {
+		value = cut(value)
+	}
+	return Attribute{key: key, text: unsafe.StringData(value), bits: uint64(len(value))}
+}
+
+// cut is what a string that is too long has up to the last character that ends in time.
+//
+//go:noinline
+func cut(s string) string {
+	for n := segment.MaxString; n > segment.MaxString-utf8.UTFMax; n-- {
+		if utf8.RuneStart(s[n]) {
+			return s[:n]
+		}
+	}
+	return s[:segment.MaxString] // it isn't UTF-8
 }
 
 // Int is an attribute whose value is an integer.
 func Int(key string, value int64) Attribute {
-	return Attribute{segment.Attribute{Key: key, Type: segment.AttributeInt64, Bits: uint64(value)}}
+	return Attribute{key: key, text: &types[segment.AttributeInt64], bits: uint64(value)}
 }
 
 // Float64 is an attribute whose value is a floating-point number.
 func Float64(key string, value float64) Attribute {
-	return Attribute{segment.Attribute{Key: key, Type: segment.AttributeDouble, Bits: math.Float64bits(value)}}
+	return Attribute{key: key, text: &types[segment.AttributeDouble], bits: math.Float64bits(value)}
 }
 
 // Bool is an attribute whose value is true or false.
 func Bool(key string, value bool) Attribute {
-	a := Attribute{segment.Attribute{Key: key, Type: segment.AttributeBool}}
+	a := Attribute{key: key, text: &types[segment.AttributeBool]}
 	if value {
-		a.attribute.Bits = 1
+		a.bits = 1
 	}
 	return a
+}
+
+// kind is the attribute's type.
+func (a *Attribute) kind() uint8 {
+	if place := uintptr(unsafe.Pointer(a.text)) - uintptr(unsafe.Pointer(&types)); place < uintptr(len(types)) {
+		return uint8(place)
+	}
+	return segment.AttributeString
+}
+
+// length is how many bytes the value has.
+func (a *Attribute) length() int {
+	if a.kind() != segment.AttributeString {
+		return 8
+	}
+	return int(a.bits)
+}
+
+// string is the value of an attribute that is text.
+func (a *Attribute) string() string { return unsafe.String(a.text, int(a.bits)) }
+
+// in is the attribute as the segment has it.
+func (a *Attribute) in() segment.Attribute {
+	if kind := a.kind(); kind != segment.AttributeString {
+		return segment.Attribute{Key: a.key, Bits: a.bits, Type: kind}
+	}
+	return segment.Attribute{Key: a.key, Str: a.string(), Type: segment.AttributeString}
 }

@@ -20,11 +20,23 @@ func (*client) status() string {
 // Add does nothing on this platform.
 func (Counter) Add(uint64) {}
 
+// AddWith does nothing on this platform.
+func (Counter) AddWith(uint64, ...Attribute) {}
+
 // Add does nothing on this platform.
 func (UpDownCounter) Add(int64) {}
+
+// AddWith does nothing on this platform.
+func (UpDownCounter) AddWith(int64, ...Attribute) {}
 
 // Set does nothing on this platform.
 func (Gauge) Set(float64) {}
 
+// SetWith does nothing on this platform.
+func (Gauge) SetWith(float64, ...Attribute) {}
+
 // Record does nothing on this platform.
 func (Histogram) Record(float64) {}
+
+// RecordWith does nothing on this platform.
+func (Histogram) RecordWith(float64, ...Attribute) {}

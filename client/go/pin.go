@@ -14,3 +14,9 @@ func procPin() int
 //go:linkname procUnpin runtime.procUnpin
 //go:nosplit
 func procUnpin()
+
+// nanotime reads CLOCK_MONOTONIC, in nanoseconds.
+//
+//go:linkname nanotime runtime.nanotime
+//go:nosplit
+func nanotime() int64

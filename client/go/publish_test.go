@@ -37,6 +37,8 @@ func TestASegmentIsAsTheFormatSays(t *testing.T) {
 		segment.OffHeaderSize: 512, segment.OffFileSize: uint64(g.size()), segment.OffPID: uint64(os.Getpid()),
 		segment.OffCatalogueOffset: 512, segment.OffCatalogueSize: 8<<20 - 512, segment.OffSharedOffset: 8 << 20, segment.OffSharedSize: 256 << 10,
 		segment.OffStripesOffset: 8<<20 + 256<<10, segment.OffStripeSize: 8 << 20, segment.OffStripeCount: uint64(g.stripes), segment.OffStripesUsed: 1,
+		segment.OffRingsOffset: 8<<20 + 256<<10 + uint64(g.stripes)<<23, segment.OffRingSize: 2 << 20, segment.OffRingWords: 1 << 17, segment.OffRingCount: uint64(g.stripes - 1),
+		segment.OffRingsUsed: 0,
 	} {
 		if got := p.field(offset); got != want {
 			t.Errorf("the header's word at %d is %d, want %d", offset, got, want)

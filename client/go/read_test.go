@@ -129,8 +129,25 @@ func parse(t testing.TB, b []byte) (segment.Record, map[string]any) {
 	r.Unit = next(int(ne.Uint16(b[segment.RecordUnitLen:])))
 	r.Description = next(int(ne.Uint32(b[segment.RecordDescriptionLen:])))
 	text = text[len(text)%8:]
-	values := map[string]any{}
-	for range ne.Uint16(b[segment.RecordAttributes:]) {
+	var values map[string]any
+	r.Attributes, values, text = attributes(t, text, ne.Uint16(b[segment.RecordAttributes:]))
+	if len(text) != 0 {
+		t.Fatalf("%d bytes behind the attributes of %s", len(text), r.Name)
+	}
+	return r, values
+}
+
+// attributes parses attributes at the beginning of some bytes that end at a multiple of 8.
+func attributes(t testing.TB, text []byte, count uint16) (order []segment.Attribute, values map[string]any, rest []byte) {
+	t.Helper()
+	ne := binary.NativeEndian
+	next := func(n int) string {
+		s := string(text[:n])
+		text = text[n:]
+		return s
+	}
+	values = map[string]any{}
+	for range count {
 		a := segment.Attribute{Type: text[segment.AttributeType]}
 		keyLen, valueLen := int(ne.Uint16(text)), int(ne.Uint32(text[segment.AttributeValueLen:]))
 		text = text[segment.AttributeHeaderSize:]
@@ -151,11 +168,10 @@ func parse(t testing.TB, b []byte) (segment.Record, map[string]any) {
 		default:
 			t.Fatalf("attribute %s has type %d", a.Key, a.Type)
 		}
-		r.Attributes = append(r.Attributes, a)
-		text = text[len(text)%8:]
+		order = append(order, a)
+		if padding := next(len(text) % 8); strings.Trim(padding, "\x00") != "" {
+			t.Fatalf("attribute %s is followed by %q", a.Key, padding)
+		}
 	}
-	if len(text) != 0 {
-		t.Fatalf("%d bytes behind the attributes of %s", len(text), r.Name)
-	}
-	return r, values
+	return order, values, text
 }

@@ -51,21 +51,26 @@ func (c *client) series(kind uint8, name string, options []Option) cell {
 	if err != nil {
 		return c.reject(err)
 	}
+	return c.registered(&r)
+}
+
+// registered returns where the series of a normal record is counted, after making it if it is new. The caller holds the lock.
+func (c *client) registered(r *segment.Record) cell {
 	known, exists := c.instruments[r.Name]
 	if exists && known != (instrument{r.Unit, r.Kind}) {
 		return c.reject(fmt.Errorf("%q is %s in %q already", r.Name, kindNames[known.kind], known.unit))
 	}
-	if made, ok := c.find(&r); ok {
+	if made, ok := c.find(r); ok {
 		return made
 	}
 	if c.mapping == nil {
 		return cell{}
 	}
-	if c.ordinary == maxSeries || !c.mapping.fits(&r) {
-		return c.fold(&r)
+	if c.ordinary == maxSeries || !c.mapping.fits(r) {
+		return c.fold(r)
 	}
 	c.ordinary++
-	return c.make(&r)
+	return c.make(r)
 }
 
 // normalise checks the record and brings its texts into their bounds.
@@ -100,7 +105,7 @@ func (c *client) reject(err error) cell {
 // find looks a series up by what identifies it, and leaves that in c.key.
 func (c *client) find(r *segment.Record) (cell, bool) {
 	identity := *r
-	identity.Description, identity.Flags = "", 0
+	identity.Description, identity.Flags, identity.Slot = "", 0, 0
 	c.key = segment.AppendRecord(c.key[:0], &identity)
 	made, ok := c.made[string(c.key)]
 	return made, ok
@@ -141,6 +146,7 @@ func (c *client) make(r *segment.Record) cell {
 	c.instruments[strings.Clone(r.Name)] = instrument{strings.Clone(r.Unit), r.Kind}
 	r.Slot = uint64(slot)
 	if c.teller != nil && ok {
+		c.joints.records[made.word] = cloned(r)
 		c.teller.add(r, made, len(c.made)-1)
 	}
 	c.key = segment.AppendRecord(c.key[:0], r)

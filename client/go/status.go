@@ -51,6 +51,7 @@ func (c *client) status() string {
 		{h.load(segment.OffUnplaced), "series have no room there and are counted in private memory"},
 		{h.load(segment.OffFolded), "calls for a series got an overflow series"},
 		{h.load(segment.OffRefused), "measurements were refused"},
+		{h.load(segment.OffUnrecorded), "measurements with attributes were not recorded, for want of a ring"},
 	} {
 		if part.count > 0 {
 			fmt.Fprintf(&s, "; %d %s", part.count, part.what)

@@ -39,7 +39,7 @@ func writing(t testing.TB, fd int, environment map[string]string) *client {
 		t.Fatal(err)
 	}
 	u.descriptor.Store(d)
-	c.teller = u
+	c.teller, c.joints = u, newJoints()
 	return c
 }
 

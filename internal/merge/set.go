@@ -3,6 +3,8 @@
 package merge
 
 import (
+	"slices"
+
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
 
 	"github.com/hotpath-metrics/hotpath/internal/emit"
@@ -34,6 +36,7 @@ type instrument[P Part] struct {
 	*emit.Instrument
 	entries []entry[P]
 	index   map[string]int // by emit.Series.ID
+	ending  bool           // some of entries have ended
 }
 
 // entry is a series with its parts, of which there is one as a rule.
@@ -42,6 +45,9 @@ type entry[P Part] struct {
 	part   P
 	filled bool // part is one
 	named  bool // to the sink, at any time
+	ended  bool // while its process lives
+	again  bool // as another entry, which is equal
+	waits  bool // for the end of another entry, which is equal
 	more   []P
 }
 
@@ -61,10 +67,15 @@ func (s *Set[P]) Add(series *emit.Series, part P) *emit.Series {
 		return nil
 	}
 	i, known := in.index[series.ID]
+	waits := false
+	if known && in.entries[i].ended {
+		in.entries[i].again, waits = true, in.entries[i].named
+		known = false
+	}
 	if !known {
 		series.Instrument = in.Instrument
 		in.index[series.ID] = len(in.entries)
-		in.entries = append(in.entries, entry[P]{series: series, part: part, filled: true})
+		in.entries = append(in.entries, entry[P]{series: series, part: part, filled: true, waits: waits})
 		return series
 	}
 	e := &in.entries[i]
@@ -103,15 +114,69 @@ func (e *entry[P]) remove(gone func(P) bool) {
 	}
 }
 
+// End ends the series of which all parts are idle, and says so of each part: the next Deliver tells their end instead of a value. A
+// part that is added to one of them later begins another series, which is told once that end was accepted, at the latest with the
+// last values of its process.
+func (s *Set[P]) End(idle func(P) bool, end func(P)) {
+	for _, in := range s.instruments {
+		for i := range in.entries {
+			e := &in.entries[i]
+			if e.ended || !e.filled || !idle(e.part) || slices.ContainsFunc(e.more, func(p P) bool { return !idle(p) }) {
+				continue
+			}
+			e.ended, in.ending = true, true
+			end(e.part)
+			for _, p := range e.more {
+				end(p)
+			}
+		}
+	}
+}
+
+// Drop forgets the series whose end was told, and says so of each part.
+func (s *Set[P]) Drop(drop func(P)) {
+	for _, in := range s.instruments {
+		if in.ending {
+			in.drop(drop)
+		}
+	}
+}
+
+func (in *instrument[P]) drop(drop func(P)) {
+	in.ending = false
+	kept := in.entries[:0]
+	for _, e := range in.entries {
+		if e.ended {
+			if e.filled {
+				drop(e.part)
+			}
+			for _, p := range e.more {
+				drop(p)
+			}
+			if !e.again {
+				delete(in.index, e.series.ID)
+			}
+			continue
+		}
+		e.waits = false
+		in.index[e.series.ID] = len(kept)
+		kept = append(kept, e)
+	}
+	clear(in.entries[len(kept):])
+	in.entries = kept
+}
+
 // Deliver hands over all values, or names every series of a process that is gone.
 func (s *Set[P]) Deliver(life *emit.Life, sink emit.Sink, scratch *Scratch) {
 	for _, in := range s.instruments {
 		for i := range in.entries {
 			e := &in.entries[i]
 			switch {
-			case life.State == emit.Gone:
-				if e.named {
+			case e.again && life.State != emit.Live, e.waits && life.State == emit.Live:
+			case life.State == emit.Gone, e.ended:
+				if e.named || e.waits {
 					life.Begin(sink)
+					e.series.Ended = e.ended
 					nameOnly(sink, e.series, scratch)
 				}
 			case e.filled:

@@ -15,6 +15,8 @@ type Series struct {
 	*emit.Series
 	// Slot is a word index in each stripe, or in the shared area for a gauge.
 	Slot int
+	// Overflow says that others were folded into it.
+	Overflow bool
 }
 
 // Catalogue is what was parsed of a segment's catalogue so far.
@@ -295,7 +297,7 @@ func (c *Catalogue) addSeries(r *record, words int, room bool) Fault {
 		Instrument: instrument,
 		Attributes: c.attributesOf(id, attributesAt),
 		ID:         id,
-	}, slot})
+	}, slot, r.flags&layout.FlagOverflow != 0})
 	switch instrument.Kind {
 	case emit.KindGauge:
 		c.SharedWords = slot + words

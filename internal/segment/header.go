@@ -35,6 +35,8 @@ type Header struct {
 	SharedOffset, SharedSize       int64
 	StripesOffset, StripeSize      int64
 	StripeCount                    int64
+	RingsOffset, RingSize          int64 // 0 where there are no measurement rings
+	RingWords, RingCount           int64
 
 	Progress
 }
@@ -43,16 +45,17 @@ type Header struct {
 type Progress struct {
 	CatalogueUsed int64 // bytes
 	StripesUsed   int64
+	RingsUsed     int64
 	Client        ClientCounters
 }
 
 // ClientCounters are what a client counts about itself.
 type ClientCounters struct {
-	Refused, Folded, Unplaced, Rejected uint64
+	Refused, Folded, Unplaced, Rejected, Unrecorded uint64
 }
 
 // ParseHeader validates the first bytes of a file of the given size. The error
-// wraps one of ErrMagic, ErrVersion, ErrHeader, ErrTruncated, ErrBounds, ErrOverlap, ErrStripes and ErrCatalogue.
+// wraps one of ErrMagic, ErrVersion, ErrHeader, ErrTruncated, ErrBounds, ErrOverlap, ErrStripes, ErrRings and ErrCatalogue.
 func ParseHeader(b []byte, size int64) (Header, error) {
 	h, faults := InspectHeader(b, size)
 	if len(faults) > 0 {
@@ -62,7 +65,7 @@ func ParseHeader(b []byte, size int64) (Header, error) {
 }
 
 // InspectHeader is like ParseHeader but tells of everything that is wrong. What it returns is safe to use all the same: a catalogue or shared area that does
-// not lie within the file is empty, and of stripes that do not, or that are more than there are, none is in use.
+// not lie within the file is empty, and of stripes or rings that do not, or that are more than there are, none is in use.
 func InspectHeader(b []byte, size int64) (h Header, faults []Fault) {
 	if !HasMagic(b) {
 		if len(b) < len(layout.Magic) {
@@ -102,11 +105,13 @@ func InspectHeader(b []byte, size int64) (h Header, faults []Fault) {
 	}
 	h.FileSize = int64(fileSize)
 
-	wrong, stripes := h.inspectAreas(b, headerSize)
+	wrong, before := h.inspectAreas(b, headerSize)
+	faults = append(faults, wrong...)
+	wrong = h.inspectRings(b, before)
 	faults = append(faults, wrong...)
 	h.Progress, wrong = h.inspectProgress(b)
 	faults = append(faults, wrong...)
-	if !stripes {
+	if before[len(before)-1].size == 0 {
 		h.StripesUsed = 0
 	}
 	if used := word(b, layout.OffCatalogueUsed); used < layout.RecordHeaderSize {
@@ -114,6 +119,12 @@ func InspectHeader(b []byte, size int64) (h Header, faults []Fault) {
 	}
 	return h, faults
 }
+
+// Ring is where a measurement ring begins, from 0 on, in bytes from the start of the file.
+func (h *Header) Ring(i int64) int64 { return h.RingsOffset + i*h.RingSize }
+
+// RingBytes is how much of a ring in use has memory: its head, and its words.
+func (h *Header) RingBytes() int64 { return layout.RingFirst + h.RingWords*8 }
 
 func short(b []byte) Fault {
 	return number(ErrTruncated, 0, "length of the header", uint64(len(b)), "%d", layout.HeaderSize)
@@ -137,8 +148,9 @@ type area struct {
 
 func (a *area) end() uint64 { return a.offset + a.size }
 
-// inspectAreas sets where the areas are. It also says whether the stripes lie within the file.
-func (h *Header) inspectAreas(b []byte, headerSize uint64) (faults []Fault, stripesWithin bool) {
+// inspectAreas sets where the areas are that every segment has. It returns them in the order of their fields, those empty that do not
+// lie within the file. The stripes are the last.
+func (h *Header) inspectAreas(b []byte, headerSize uint64) (faults []Fault, inspected []area) {
 	count := word(b, layout.OffStripeCount)
 	if count == 0 || count > layout.MaxStripes {
 		faults = append(faults, number(ErrStripes, layout.OffStripeCount, "stripe_count", count, "1 to %d", layout.MaxStripes))
@@ -154,7 +166,7 @@ func (h *Header) inspectAreas(b []byte, headerSize uint64) (faults []Fault, stri
 		faults = append(faults, number(ErrHeader, layout.OffStripeSize, "stripe_size", stripe, "a multiple of %d", PageSize))
 	}
 
-	areas := [...]area{
+	areas := []area{
 		{"header", 0, layout.OffHeaderSize, 0, headerSize},
 		{"catalogue", layout.OffCatalogueOffset, layout.OffCatalogueSize, word(b, layout.OffCatalogueOffset), word(b, layout.OffCatalogueSize)},
 		{"shared", layout.OffSharedOffset, layout.OffSharedSize, word(b, layout.OffSharedOffset), word(b, layout.OffSharedSize)},
@@ -171,7 +183,51 @@ func (h *Header) inspectAreas(b []byte, headerSize uint64) (faults []Fault, stri
 	h.CatalogueOffset, h.CatalogueSize = int64(areas[1].offset), int64(areas[1].size)
 	h.SharedOffset, h.SharedSize = int64(areas[2].offset), int64(areas[2].size)
 	h.StripesOffset, h.StripeSize, h.StripeCount = int64(areas[3].offset), int64(stripe), int64(count)
-	return faults, areas[3].size > 0
+	return faults, areas
+}
+
+// inspectRings sets where the measurement rings are, if there are any and nothing is wrong with them.
+func (h *Header) inspectRings(b []byte, before []area) (faults []Fault) {
+	offset, count := word(b, layout.OffRingsOffset), word(b, layout.OffRingCount)
+	size, words := word(b, layout.OffRingSize), word(b, layout.OffRingWords)
+	if h.Minor == 0 {
+		return nil // they are reserved there
+	}
+	if offset == 0 {
+		for _, f := range [...]struct {
+			at    int64
+			name  string
+			value uint64
+		}{{layout.OffRingSize, "ring_size", size}, {layout.OffRingWords, "ring_words", words}, {layout.OffRingCount, "ring_count", count}} {
+			if f.value != 0 {
+				faults = append(faults, number(ErrRings, f.at, f.name, f.value, "0, where there are no rings"))
+			}
+		}
+		return faults
+	}
+	if count == 0 || count > layout.MaxRings {
+		faults = append(faults, number(ErrRings, layout.OffRingCount, "ring_count", count, "1 to %d", layout.MaxRings))
+	}
+	if words < layout.MinRingWords || words > layout.MaxRingWords || words&(words-1) != 0 {
+		faults = append(faults, number(ErrRings, layout.OffRingWords, "ring_words", words,
+			"a power of two from %d to %d", layout.MinRingWords, layout.MaxRingWords))
+	} else if least := layout.RingFirst + words*8; size < least || size%PageSize != 0 {
+		faults = append(faults, number(ErrRings, layout.OffRingSize, "ring_size", size, "a multiple of %d, %d or more", PageSize, least))
+	}
+	if offset%PageSize != 0 {
+		faults = append(faults, number(ErrHeader, layout.OffRingsOffset, "rings_offset", offset, "a multiple of %d", PageSize))
+	}
+	overflow, total := bits.Mul64(size, count)
+	if overflow != 0 {
+		return append(faults, number(ErrBounds, layout.OffRingSize, "ring_size", size, "%d of which fit into the file", count))
+	}
+	rings := area{"rings", layout.OffRingsOffset, layout.OffRingSize, offset, total}
+	wrong, _ := rings.inspect(uint64(h.FileSize), before)
+	if faults = append(faults, wrong...); len(faults) > 0 {
+		return faults
+	}
+	h.RingsOffset, h.RingSize, h.RingWords, h.RingCount = int64(offset), int64(size), int64(words), int64(count)
+	return nil
 }
 
 // inspect says what is wrong with where an area is, and whether it lies within the file.
@@ -179,7 +235,7 @@ func (a *area) inspect(fileSize uint64, before []area) (faults []Fault, within b
 	if a.offset%layout.Alignment != 0 {
 		faults = append(faults, number(ErrHeader, a.at, a.name+"_offset", a.offset, "a multiple of %d", layout.Alignment))
 	}
-	if a.size%layout.Alignment != 0 && a.sizeAt != layout.OffStripeSize { // that has to be a multiple of more
+	if a.size%layout.Alignment != 0 && a.sizeAt != layout.OffStripeSize && a.sizeAt != layout.OffRingSize { // these have to be multiples of more
 		faults = append(faults, number(ErrHeader, a.sizeAt, a.name+"_size", a.size, "a multiple of %d", layout.Alignment))
 	}
 	// Compared so that no sum can wrap.
@@ -221,22 +277,38 @@ func (h *Header) inspectProgress(b []byte) (p Progress, faults []Fault) {
 		faults = append(faults, number(ErrBounds, layout.OffStripesUsed, "stripes_used", stripes, "%d or less, as many as there are", h.StripeCount))
 		stripes = uint64(h.StripeCount)
 	}
+	var rings uint64
+	if h.RingCount > 0 {
+		rings = word(b, layout.OffRingsUsed)
+	}
+	if rings > uint64(h.RingCount) {
+		faults = append(faults, number(ErrBounds, layout.OffRingsUsed, "rings_used", rings, "%d or less, as many as there are", h.RingCount))
+		rings = uint64(h.RingCount)
+	}
 	if int64(used) < h.CatalogueUsed {
 		faults = append(faults, number(ErrShrunk, layout.OffCatalogueUsed, "catalogue_used", used, "%d or more, as before", h.CatalogueUsed))
 	}
 	if int64(stripes) < h.StripesUsed {
 		faults = append(faults, number(ErrShrunk, layout.OffStripesUsed, "stripes_used", stripes, "%d or more, as before", h.StripesUsed))
 	}
-	return Progress{
+	if int64(rings) < h.RingsUsed {
+		faults = append(faults, number(ErrShrunk, layout.OffRingsUsed, "rings_used", rings, "%d or more, as before", h.RingsUsed))
+	}
+	p = Progress{
 		CatalogueUsed: int64(used),
 		StripesUsed:   int64(stripes),
+		RingsUsed:     int64(rings),
 		Client: ClientCounters{
 			Refused:  word(b, layout.OffRefused),
 			Folded:   word(b, layout.OffFolded),
 			Unplaced: word(b, layout.OffUnplaced),
 			Rejected: word(b, layout.OffRejected),
 		},
-	}, faults
+	}
+	if h.Minor > 0 {
+		p.Client.Unrecorded = word(b, layout.OffUnrecorded)
+	}
+	return p, faults
 }
 
 func word(b []byte, offset int) uint64 { return binary.NativeEndian.Uint64(b[offset:]) }

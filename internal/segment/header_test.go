@@ -99,6 +99,85 @@ func TestParseHeaderRefuses(t *testing.T) {
 	}
 }
 
+// ringed is good with measurement rings.
+func ringed() []byte {
+	return segmenttest.Segment{ID: 7, RingCount: 3, RingsUsed: 2, Records: []segmenttest.Record{segmenttest.Resource()}}.Bytes()
+}
+
+func TestParseHeaderTakesMeasurementRings(t *testing.T) {
+	b := ringed()
+	segmenttest.Put(b, layout.OffUnrecorded, 15)
+	h, err := segment.ParseHeader(b[:layout.HeaderSize], int64(len(b)))
+	require.NoError(t, err)
+	offset := int64(segmenttest.StripesOffset + 2*segmenttest.StripeSize)
+	assert.Equal(t, []int64{offset, 36864, 4096, 3, 2, offset + 2*36864, 36864},
+		[]int64{h.RingsOffset, h.RingSize, h.RingWords, h.RingCount, h.RingsUsed, h.Ring(2), h.RingBytes()})
+	assert.EqualValues(t, 15, h.Client.Unrecorded)
+
+	segmenttest.Put(b, layout.OffRingsUsed, 3)
+	p, err := h.ParseProgress(b)
+	require.NoError(t, err)
+	assert.EqualValues(t, 3, p.RingsUsed)
+	segmenttest.Put(b, layout.OffRingsUsed, 1)
+	_, err = h.ParseProgress(b)
+	require.ErrorIs(t, err, segment.ErrShrunk)
+	segmenttest.Put(b, layout.OffRingsUsed, 4)
+	_, err = h.ParseProgress(b)
+	require.ErrorIs(t, err, segment.ErrBounds)
+}
+
+func TestSegmentOfMinorZeroHasNoRings(t *testing.T) {
+	b := ringed()
+	binary.NativeEndian.PutUint32(b[layout.OffMinor:], 0)
+	segmenttest.Put(b, layout.OffRingWords, 1)
+	segmenttest.Put(b, layout.OffUnrecorded, 1)
+	h, err := segment.ParseHeader(b[:layout.HeaderSize], int64(len(b)))
+	require.NoError(t, err)
+	assert.Zero(t, h.RingCount+h.RingsUsed+h.RingsOffset)
+	assert.Zero(t, h.Client)
+}
+
+func TestParseHeaderRefusesRings(t *testing.T) {
+	for name, tt := range map[string]struct {
+		field int
+		value uint64
+		want  segment.Reason
+	}{
+		"where there is no area":          {layout.OffRingsOffset, 0, segment.ErrRings},
+		"without a count":                 {layout.OffRingCount, 0, segment.ErrRings},
+		"too many":                        {layout.OffRingCount, layout.MaxRings + 1, segment.ErrRings},
+		"2^64-1 of them":                  {layout.OffRingCount, math.MaxUint64, segment.ErrRings},
+		"of no words":                     {layout.OffRingWords, 0, segment.ErrRings},
+		"of too few words":                {layout.OffRingWords, 2048, segment.ErrRings},
+		"of too many words":               {layout.OffRingWords, 1 << 25, segment.ErrRings},
+		"of no power of two":              {layout.OffRingWords, 4097, segment.ErrRings},
+		"smaller than their words":        {layout.OffRingWords, 8192, segment.ErrRings},
+		"that share a page":               {layout.OffRingSize, 36864 + 64, segment.ErrRings},
+		"of 2^64-1 bytes":                 {layout.OffRingSize, math.MaxUint64, segment.ErrRings},
+		"whose size wraps":                {layout.OffRingSize, 1 << 63, segment.ErrBounds},
+		"past the end":                    {layout.OffRingCount, 4, segment.ErrBounds},
+		"far past the end":                {layout.OffRingsOffset, 1 << 62, segment.ErrBounds},
+		"off their alignment":             {layout.OffRingsOffset, segmenttest.StripesOffset + 2*segmenttest.StripeSize - 64, segment.ErrHeader},
+		"over a stripe":                   {layout.OffRingsOffset, segmenttest.StripesOffset, segment.ErrOverlap},
+		"over the header":                 {layout.OffRingsOffset, 0x1000, segment.ErrOverlap},
+		"more in use than there are":      {layout.OffRingsUsed, 4, segment.ErrBounds},
+		"2^64-1 in use":                   {layout.OffRingsUsed, math.MaxUint64, segment.ErrBounds},
+		"of which one is not in the file": {layout.OffRingSize, 36864 + 4096, segment.ErrBounds},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := ringed()
+			segmenttest.Put(b, tt.field, tt.value)
+			_, err := segment.ParseHeader(b[:layout.HeaderSize], int64(len(b)))
+			require.ErrorIs(t, err, tt.want)
+			h, faults := segment.InspectHeader(b, int64(len(b)))
+			assert.NotEmpty(t, faults)
+			for i := range h.RingsUsed { // is safe to use
+				assert.LessOrEqual(t, h.Ring(i)+h.RingBytes(), int64(len(b)))
+			}
+		})
+	}
+}
+
 func TestProgressOnlyGrows(t *testing.T) {
 	b := good()
 	segmenttest.Put(b, layout.OffStripesUsed, 2)
@@ -126,6 +205,7 @@ func TestProgressOnlyGrows(t *testing.T) {
 func FuzzHeader(f *testing.F) {
 	f.Add(good()[:layout.HeaderSize], int64(len(good())))
 	f.Add(good()[:100], int64(100))
+	f.Add(ringed()[:layout.HeaderSize], int64(len(ringed())))
 	f.Fuzz(func(t *testing.T, b []byte, size int64) {
 		h, err := segment.ParseHeader(b, size)
 		if err != nil {
@@ -143,6 +223,7 @@ func FuzzHeader(f *testing.F) {
 			{h.CatalogueOffset, h.CatalogueSize},
 			{h.SharedOffset, h.SharedSize},
 			{h.StripesOffset, h.StripeSize * h.StripeCount},
+			{h.RingsOffset, h.RingSize * h.RingCount},
 		} {
 			if a[0]%layout.Alignment != 0 || a[0] < 0 || a[1] < 0 || a[0]+a[1] < 0 || a[0]+a[1] > size {
 				t.Fatalf("area %v of %d bytes", a, size)
@@ -152,7 +233,8 @@ func FuzzHeader(f *testing.F) {
 			}
 			end += a[1]
 		}
-		if end > size || h.CatalogueUsed > h.CatalogueSize || h.StripesUsed > h.StripeCount {
+		if end > size || h.CatalogueUsed > h.CatalogueSize || h.StripesUsed > h.StripeCount || h.RingsUsed > h.RingCount ||
+			h.RingCount > 0 && h.RingSize < h.RingBytes() {
 			t.Fatalf("%+v of %d bytes", h, size)
 		}
 	})

@@ -15,6 +15,7 @@ const (
 	ErrBounds    Reason = "bounds"    // an area or slot lies outside of what holds it
 	ErrOverlap   Reason = "overlap"   // areas overlap, or slots do not ascend
 	ErrStripes   Reason = "stripes"   // no stripes, or more than the format allows
+	ErrRings     Reason = "rings"     // measurement rings of an impossible size, or too many
 	ErrCatalogue Reason = "catalogue" // a record is malformed, or the resource is missing
 	ErrShrunk    Reason = "shrunk"    // a length that only grows became smaller
 	ErrSparse    Reason = "sparse"    // it claims more than it has blocks for

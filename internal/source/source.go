@@ -45,6 +45,14 @@ type Telemetry interface {
 	ClientUnplaced(n int64)
 	// ClientRejected counts series that clients refused to make.
 	ClientRejected(n int64)
+	// ClientUnrecorded counts measurements for which clients had no ring.
+	ClientUnrecorded(n int64)
+	// MeasurementsRead counts measurements taken from rings.
+	MeasurementsRead(n int64)
+	// MeasurementsLost counts measurements that rings overwrote before they were read.
+	MeasurementsLost(n int64)
+	// MeasurementsSkipped counts measurements that were read and not used, by reason.
+	MeasurementsSkipped(reason string, n int64)
 }
 
 // EventTelemetry is what a source of events reports about itself. The receiver implements it.

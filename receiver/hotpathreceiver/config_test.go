@@ -62,7 +62,7 @@ func TestConfig(t *testing.T) {
 			Resource:           ResourceConfig{Per: PerService},
 			Limits: Limits{
 				Limits:      quota.Limits{Segments: 1, SegmentsPerUID: 2, Series: 3, SeriesPerUID: 4, SeriesPerSegment: 5},
-				SegmentSize: 1 << 20, PendingSize: 2 << 20,
+				SegmentSize: 1 << 20, PendingSize: 2 << 20, SeriesIdleTime: 90 * time.Second,
 			},
 			Shm: configoptional.Some(shm.Config{Directory: "/dev/shm/elsewhere", Mode: "2770", Group: "metrics", Optional: true}),
 			BPF: configoptional.Some(bpf.Config{Segments: true, Optional: true, Probes: everyKeyOfProbes}),
@@ -129,7 +129,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, PerProcess, cfg.Resource.Per)
 	require.Equal(t, Limits{
 		Limits:      quota.Limits{Segments: 16384, SegmentsPerUID: 8192, Series: 1000000, SeriesPerUID: 500000, SeriesPerSegment: 20000},
-		SegmentSize: 67108864, PendingSize: 67108864,
+		SegmentSize: 67108864, PendingSize: 67108864, SeriesIdleTime: time.Hour,
 	}, cfg.Limits)
 }
 
@@ -153,6 +153,7 @@ func TestInvalidConfigIsNamedByItsKey(t *testing.T) {
 			"limits::series_per_segment: must be positive, is 0",
 			"limits::segment_size: must be positive, is 0",
 			"limits::pending_size: must be positive, is 0",
+			"limits::series_idle_time: must be 0s, for never, or more, is -1s",
 		},
 		"hotpath/shm_directory":        {"shm: directory"},
 		"hotpath/bpf_nothing":          {"bpf: segments"},

@@ -2,6 +2,7 @@ package hotpathreceiver
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/hotpath-metrics/hotpath/internal/bytesize"
 	"github.com/hotpath-metrics/hotpath/internal/quota"
@@ -17,6 +18,8 @@ type Limits struct {
 	SegmentSize Size `mapstructure:"segment_size"`
 	// PendingSize is how much OTLP that came as events may wait for its delivery.
 	PendingSize Size `mapstructure:"pending_size"`
+	// SeriesIdleTime is how long a series to which calls give the attributes goes on without one. Zero is forever.
+	SeriesIdleTime time.Duration `mapstructure:"series_idle_time"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -30,8 +33,9 @@ var defaultLimits = Limits{
 		SeriesPerUID:     500_000,
 		SeriesPerSegment: 20_000,
 	},
-	SegmentSize: 64 << 20,
-	PendingSize: 64 << 20,
+	SegmentSize:    64 << 20,
+	PendingSize:    64 << 20,
+	SeriesIdleTime: time.Hour,
 }
 
 func (l *Limits) check() []error {
@@ -52,11 +56,14 @@ func (l *Limits) check() []error {
 			errs = append(errs, fmt.Errorf("limits::%s: must be positive, is %d", limit.key, limit.value))
 		}
 	}
+	if l.SeriesIdleTime < 0 {
+		errs = append(errs, fmt.Errorf("limits::series_idle_time: must be 0s, for never, or more, is %v", l.SeriesIdleTime))
+	}
 	return errs
 }
 
 func (l *Limits) segments() segments.Limits {
-	return segments.Limits{Limits: l.Limits, SegmentSize: int64(l.SegmentSize)}
+	return segments.Limits{Limits: l.Limits, SegmentSize: int64(l.SegmentSize), UnboundExpiry: l.SeriesIdleTime}
 }
 
 func (l *Limits) userEvents() userevents.Limits {

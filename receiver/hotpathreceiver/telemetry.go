@@ -64,6 +64,22 @@ func (t sourceTelemetry) ClientRejected(n int64) {
 	t.ReceiverHotpathClientSeriesRejected.Add(context.Background(), n, t.with(t.source))
 }
 
+func (t sourceTelemetry) ClientUnrecorded(n int64) {
+	t.ReceiverHotpathClientMeasurementsUnrecorded.Add(context.Background(), n, t.with(t.source))
+}
+
+func (t sourceTelemetry) MeasurementsRead(n int64) {
+	t.ReceiverHotpathMeasurementsRead.Add(context.Background(), n, t.with(t.source))
+}
+
+func (t sourceTelemetry) MeasurementsLost(n int64) {
+	t.ReceiverHotpathMeasurementsLost.Add(context.Background(), n, t.with(t.source))
+}
+
+func (t sourceTelemetry) MeasurementsSkipped(reason string, n int64) {
+	t.ReceiverHotpathMeasurementsSkipped.Add(context.Background(), n, t.with(t.source, attribute.String("reason", reason)))
+}
+
 func (t sourceTelemetry) EventsRead(n int64) {
 	t.ReceiverHotpathEventsRead.Add(context.Background(), n, t.with(t.source))
 }

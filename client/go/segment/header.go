@@ -17,6 +17,10 @@ type Header struct {
 	StripesOffset   uint64
 	StripeSize      uint64
 	StripeCount     uint64
+	RingsOffset     uint64 // 0: there are no measurement rings
+	RingSize        uint64
+	RingWords       uint64
+	RingCount       uint64
 }
 
 // Put writes the header into b, which holds at least [HeaderSize] bytes, of this
@@ -39,4 +43,8 @@ func (h *Header) Put(b []byte) {
 	put(OffStripesOffset, h.StripesOffset)
 	put(OffStripeSize, h.StripeSize)
 	put(OffStripeCount, h.StripeCount)
+	put(OffRingsOffset, h.RingsOffset)
+	put(OffRingSize, h.RingSize)
+	put(OffRingWords, h.RingWords)
+	put(OffRingCount, h.RingCount)
 }

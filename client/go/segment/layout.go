@@ -9,7 +9,7 @@ const Magic = "HOTPATH\n"
 // Version of the layout. Readers refuse another major and take any minor.
 const (
 	Major = 1
-	Minor = 0
+	Minor = 1
 )
 
 // Offsets of the header's fields, in bytes from the start of the file.
@@ -30,12 +30,18 @@ const (
 	OffStripesOffset   = 104
 	OffStripeSize      = 112
 	OffStripeCount     = 120
+	OffRingsOffset     = 128
+	OffRingSize        = 136
+	OffRingWords       = 144
+	OffRingCount       = 152
 	OffCatalogueUsed   = 192
 	OffStripesUsed     = 200
+	OffRingsUsed       = 208
 	OffRefused         = 256
 	OffFolded          = 264
 	OffUnplaced        = 272
 	OffRejected        = 280
+	OffUnrecorded      = 288
 
 	HeaderSize   = 512
 	InstanceSize = 16
@@ -119,6 +125,42 @@ const (
 	HistogramScale = 3
 	// HistogramOffset is the index of the first bucket, which begins at 2^-30.
 	HistogramOffset = -240
+)
+
+// Of a measurement ring, in bytes from its start.
+const (
+	RingHead  = 0    // a word: words written so far
+	RingLock  = 64   // a u32 for its writers
+	RingFirst = 4096 // where its words begin
+)
+
+// Bounds of measurement rings.
+const (
+	MaxRings     = MaxStripes
+	MinRingWords = 4096
+	MaxRingWords = 1 << 24
+)
+
+// Words of a measurement, and the parts of its first and last.
+const (
+	MeasurementSlot       = 0 // u32
+	MeasurementKind       = 4 // u8
+	MeasurementAttributes = 6 // u16, how many
+	MeasurementValue      = 8 // a word
+	MeasurementTime       = 16
+	MeasurementHeaderSize = 16 // 24 for a gauge, with the time
+
+	MaxMeasurement = 512 // words, with the trailer
+
+	TrailerWordsBits = 16 // of the trailer: words of the measurement; above them its sequence number
+)
+
+// Doorbell is the name of the file in the directory on which a Collector waits (futex) for rings to fill, DoorbellSize its size, and
+// DoorbellWaiters how many a client wakes: anybody may wait there, and it pays for each.
+const (
+	Doorbell        = ".doorbell"
+	DoorbellSize    = 4096
+	DoorbellWaiters = 16
 )
 
 // GaugeUnset are the bits of a gauge that was never set.

@@ -107,13 +107,14 @@ func TestHeaderFieldsLieWhereTheFormatSays(t *testing.T) {
 	h := Header{
 		FileSize: 1, StartTime: 2, PID: 3, Instance: [16]byte{4, 15: 5}, SegmentID: 6, CatalogueOffset: 7, CatalogueSize: 8,
 		SharedOffset: 9, SharedSize: 10, StripesOffset: 11, StripeSize: 12, StripeCount: 13,
+		RingsOffset: 14, RingSize: 15, RingWords: 16, RingCount: 17,
 	}
 	b := make([]byte, HeaderSize)
 	h.Put(b)
-	if string(b[:8]) != "HOTPATH\n" || binary.NativeEndian.Uint32(b[8:]) != 1 || binary.NativeEndian.Uint32(b[12:]) != 0 {
+	if string(b[:8]) != "HOTPATH\n" || binary.NativeEndian.Uint32(b[8:]) != 1 || binary.NativeEndian.Uint32(b[12:]) != 1 {
 		t.Errorf("magic and version are %q", b[:16])
 	}
-	for offset, want := range map[int]uint64{16: 512, 24: 1, 32: 2, 40: 3, 64: 6, 72: 7, 80: 8, 88: 9, 96: 10, 104: 11, 112: 12, 120: 13, 128: 0, 192: 0} {
+	for offset, want := range map[int]uint64{16: 512, 24: 1, 32: 2, 40: 3, 64: 6, 72: 7, 80: 8, 88: 9, 96: 10, 104: 11, 112: 12, 120: 13, 128: 14, 136: 15, 144: 16, 152: 17, 160: 0, 192: 0} {
 		if got := binary.NativeEndian.Uint64(b[offset:]); got != want {
 			t.Errorf("the word at %d is %d, want %d", offset, got, want)
 		}

@@ -54,17 +54,23 @@ func (r Record) Append(b []byte) []byte {
 	binary.NativeEndian.PutUint32(b[start+layout.RecordDescriptionLen:], uint32(len(r.Description)))
 	b = pad(append(append(append(b, r.Name...), r.Unit...), r.Description...), start)
 	for _, a := range r.Attributes {
-		value := []byte(a.Str)
-		if a.Type != emit.AttributeString {
-			value = binary.NativeEndian.AppendUint64(nil, a.Bits)
-		}
-		b = binary.NativeEndian.AppendUint16(b, uint16(len(a.Key)))
-		b = append(b, byte(a.Type), 0)
-		b = binary.NativeEndian.AppendUint32(b, uint32(len(value)))
-		b = pad(append(append(b, a.Key...), value...), start)
+		b = appendAttribute(b, a)
 	}
 	binary.NativeEndian.PutUint32(b[start+layout.RecordSize:], uint32(len(b)-start))
 	return b
+}
+
+// appendAttribute appends an attribute to what is a multiple of 8 bytes long.
+func appendAttribute(b []byte, a emit.Attribute) []byte {
+	start := len(b)
+	value := []byte(a.Str)
+	if a.Type != emit.AttributeString {
+		value = binary.NativeEndian.AppendUint64(nil, a.Bits)
+	}
+	b = binary.NativeEndian.AppendUint16(b, uint16(len(a.Key)))
+	b = append(b, byte(a.Type), 0)
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(value)))
+	return pad(append(append(b, a.Key...), value...), start)
 }
 
 func pad(b []byte, start int) []byte {
@@ -117,6 +123,9 @@ type Segment struct {
 	ID          uint64
 	StripeCount int // 0 means 2
 	StripesUsed int // 0 means 1
+	RingCount   int // 0: it has no measurement rings
+	RingWords   int // 0 means the least that there may be
+	RingsUsed   int
 	Records     []Record
 }
 
@@ -131,7 +140,16 @@ func (s Segment) Bytes() []byte {
 	if s.StartTime == 0 {
 		s.StartTime = 1
 	}
-	b := make([]byte, StripesOffset+s.StripeCount*StripeSize)
+	if s.RingWords == 0 && s.RingCount > 0 {
+		s.RingWords = layout.MinRingWords
+	}
+	ringsOffset, ringSize := 0, 0
+	size := StripesOffset + s.StripeCount*StripeSize
+	if s.RingCount > 0 {
+		ringsOffset, ringSize = size, layout.RingFirst+s.RingWords*8
+		size += s.RingCount * ringSize
+	}
+	b := make([]byte, size)
 	copy(b, layout.Magic)
 	binary.NativeEndian.PutUint32(b[layout.OffMajor:], layout.Major)
 	binary.NativeEndian.PutUint32(b[layout.OffMinor:], layout.Minor)
@@ -155,6 +173,11 @@ func (s Segment) Bytes() []byte {
 		layout.OffStripeCount:     uint64(s.StripeCount),
 		layout.OffCatalogueUsed:   uint64(len(catalogue) - CatalogueOffset),
 		layout.OffStripesUsed:     uint64(s.StripesUsed),
+		layout.OffRingsOffset:     uint64(ringsOffset),
+		layout.OffRingSize:        uint64(ringSize),
+		layout.OffRingWords:       uint64(s.RingWords),
+		layout.OffRingCount:       uint64(s.RingCount),
+		layout.OffRingsUsed:       uint64(s.RingsUsed),
 	} {
 		Put(b, offset, value)
 	}

@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
+
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
 )
@@ -167,6 +169,12 @@ func (c *copied) complete() error {
 	header, err := segment.ParseHeader(head[:n], math.MaxInt64)
 	if err != nil {
 		return err
+	}
+	if header.RingsUsed > 0 { // the program copies what holds totals
+		c.cut = true
+		if _, err := unix.Pwrite(c.fd, make([]byte, 8), layout.OffRingsUsed); err != nil {
+			return fmt.Errorf("write copy: %w", err)
+		}
 	}
 	if err := unix.Ftruncate(c.fd, header.FileSize); err != nil {
 		return fmt.Errorf("%w: size copy: %w", segment.ErrHeader, err)

@@ -216,6 +216,19 @@ func TestAtExitCopyThatThereIsNoRoomForIsCounted(t *testing.T) {
 	f.mu.Unlock()
 }
 
+func TestAtExitCopyHasNoRingsAndThatIsCounted(t *testing.T) {
+	f := start(t)
+	if !f.loaded.exact {
+		t.Skip("this kernel gives the memory of a process up too early")
+	}
+	f.mu.Lock() // so that it cannot be opened in time
+	cmd := command("record", "7")
+	require.Error(t, cmd.Run())
+	f.mu.Unlock()
+	eventually(t, func() bool { return total(f.collect(), adds, cmd.Process.Pid) == 7 }, "what was added is not delivered")
+	assert.EqualValues(t, 1, f.tel.reasons()[string(errNotCopied)])
+}
+
 func TestChildKeepsItsParentsSegmentAliveAndIsNotTakenForIt(t *testing.T) {
 	f := start(t)
 	p := spawn(t, command("heir", "7"))

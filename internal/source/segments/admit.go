@@ -70,6 +70,9 @@ func (s *Set) Admit(fd int, st *unix.Stat_t, uid uint32, origin Origin) (*Segmen
 	s.ids[id] = seg
 	s.quota.Charge(uid, 1, 0)
 	s.fresh = append(s.fresh, seg)
+	if header.RingCount > 0 {
+		s.ringed = append(s.ringed, seg)
+	}
 	return seg, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"unsafe"
 
 	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
+
+	"github.com/hotpath-metrics/hotpath/internal/segment"
 )
 
 // chunkSize is read at once, in bytes; it holds the largest record, and is a multiple of 64.
@@ -15,6 +17,9 @@ type buffers struct {
 	chunk []uint64
 	// arena holds the values of all segments of the process at hand.
 	arena []uint64
+	// words are those of a ring.
+	words        []uint64
+	measurements segment.Measurements
 }
 
 func newBuffers() *buffers { return &buffers{chunk: aligned(chunkSize / 8)} }
@@ -32,6 +37,14 @@ func (b *buffers) reset(n int) {
 		b.arena = aligned(n + n/4)
 	}
 	b.arena = b.arena[:0]
+}
+
+// ring makes room for n words of a ring.
+func (b *buffers) ring(n int) []uint64 {
+	if n > cap(b.words) {
+		b.words = aligned(n + n/4)
+	}
+	return b.words[:n]
 }
 
 // take returns n words from the arena; the next begin on a cache line of their own.

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/hotpath-metrics/hotpath/internal/emit"
 	"github.com/hotpath-metrics/hotpath/internal/segment"
 )
 
@@ -21,15 +23,37 @@ func (s *Set) refresh(seg *Segment) bool {
 		}
 		seg.dead = !live
 	}
+	if !s.reread(seg) {
+		return false
+	}
+	if seg.dead && seg.catalogue.Parsed > 0 && len(seg.catalogue.Series) == 0 {
+		s.reportClient(seg)
+		seg.Origin.Delivered(seg)
+		s.discard(seg)
+		return false
+	}
+	return true
+}
+
+// reread takes what is new in a segment's header and catalogue, and returns whether it is still good.
+func (s *Set) reread(seg *Segment) bool {
+	if err := s.extendCatalogue(seg); err != nil {
+		s.drop(seg, err)
+		return false
+	}
+	return true
+}
+
+func (s *Set) extendCatalogue(seg *Segment) error {
 	charged := seg.catalogue.Charged
-	room := s.quota.Room(seg.UID, seg.catalogue.Charged)
+	room := s.quota.Room(seg.UID, seg.charged())
 	if len(seg.catalogue.Series) == 0 && room <= 0 {
 		if !seg.limited {
 			seg.limited = true
 			s.tel.SegmentSkipped(string(ErrLimit))
 			s.logger.Warn("Not reading a segment until there is room for its series", zap.String("name", seg.Origin.Name()), zap.Uint32("uid", seg.UID))
 		}
-		return true // it waits, whole
+		return nil // it waits, whole
 	}
 	n, err := seg.refresh(s.buffers, s.limits.SegmentSize, room)
 	s.tel.BytesRead(n)
@@ -42,17 +66,7 @@ func (s *Set) refresh(seg *Segment) bool {
 		s.skipSeries(reason, n)
 	}
 	clear(seg.catalogue.Skipped)
-	if err != nil {
-		s.drop(seg, err)
-		return false
-	}
-	if seg.dead && len(seg.catalogue.Series) == 0 {
-		s.reportClient(seg)
-		seg.Origin.Delivered(seg)
-		s.discard(seg)
-		return false
-	}
-	return true
+	return err
 }
 
 func (s *Set) skipSeries(reason segment.Reason, n int64) {
@@ -122,6 +136,27 @@ func (s *Set) processOf(seg *Segment) *process {
 	return p
 }
 
+// publish makes what was recorded since into series of a process, in a collection that began at the given time.
+func (s *Set) publish(p *process, began time.Time) {
+	for _, seg := range p.segments {
+		if len(seg.recorded.fresh) > 0 {
+			s.skipSeries(segment.ErrConflict, p.extend(seg)+p.publish(seg, began.Add(-time.Second).UnixNano()))
+		}
+	}
+}
+
+// expire ends series of a live process that were recorded and are not any more. Their last value was accepted.
+func (s *Set) expire(p *process) {
+	if s.limits.UnboundExpiry <= 0 || p.State != emit.Live || !slices.ContainsFunc(p.segments, func(seg *Segment) bool { return len(seg.recorded.byID) > 0 }) {
+		return
+	}
+	last := min(p.accepted, p.handed-int64(s.limits.UnboundExpiry))
+	p.series.End(
+		func(m part) bool { return m.recorded != nil && m.recorded.measured <= last },
+		func(m part) { m.recorded.ended = true },
+	)
+}
+
 // snapshot reads the values of a process.
 func (s *Set) snapshot(p *process) (read int64) {
 	words := 0
@@ -183,6 +218,10 @@ func (s *Set) takeLast(seg *Segment) bool {
 	if seg.process != nil {
 		s.skipSeries(segment.ErrConflict, seg.process.extend(seg))
 	}
+	s.drain(seg)
+	if seg.fd < 0 {
+		return false
+	}
 	words := seg.words()
 	if !seg.dead || len(seg.catalogue.Series) == 0 || s.kept+int64(words)*8 > s.limits.SegmentSize {
 		return false
@@ -200,6 +239,7 @@ func (s *Set) commit(p *process) (over bool) {
 		if !seg.handed {
 			continue
 		}
+		p.accepted = p.handed
 		s.reportClient(seg)
 		if seg.final && !seg.accepted {
 			seg.accepted = true
@@ -207,11 +247,15 @@ func (s *Set) commit(p *process) (over bool) {
 			s.close(seg)
 		}
 	}
+	if p.accepted == p.handed {
+		p.series.Drop(func(m part) { s.quota.Charge(m.from.UID, 0, -m.from.recorded.drop(m.recorded)) })
+	}
 	over = p.Commit()
 	if p.Ended() {
 		for _, seg := range p.segments {
 			s.kept -= seg.size()
 			seg.stripes, seg.shared = nil, nil
+			seg.recorded.forms, seg.recorded.byID = nil, nil
 		}
 	}
 	return over
@@ -224,6 +268,7 @@ func (s *Set) reportClient(seg *Segment) {
 	countIncrease(now.Folded, old.Folded, s.tel.ClientFolded)
 	countIncrease(now.Unplaced, old.Unplaced, s.tel.ClientUnplaced)
 	countIncrease(now.Rejected, old.Rejected, s.tel.ClientRejected)
+	countIncrease(now.Unrecorded, old.Unrecorded, s.tel.ClientUnrecorded)
 	*old = now
 }
 
@@ -242,7 +287,7 @@ func (s *Set) drop(seg *Segment, cause error) {
 // discard lets go of a segment and what it counts against the limits.
 func (s *Set) discard(seg *Segment) {
 	s.close(seg)
-	s.quota.Charge(seg.UID, -1, -seg.catalogue.Charged)
+	s.quota.Charge(seg.UID, -1, -seg.charged())
 	s.fresh = slices.DeleteFunc(s.fresh, func(other *Segment) bool { return other == seg })
 	if seg.process != nil {
 		seg.process.remove(seg)
@@ -275,6 +320,8 @@ func (s *Set) close(seg *Segment) {
 	}
 	seg.close()
 	delete(s.segments, seg.Key)
+	s.unkeep(seg)
+	s.ringed = slices.DeleteFunc(s.ringed, func(other *Segment) bool { return other == seg })
 	id := copyKey{seg.UID, seg.header.ID}
 	if s.ids[id] == seg {
 		delete(s.ids, id)
@@ -287,7 +334,7 @@ func (s *Set) close(seg *Segment) {
 // forget ends a process.
 func (s *Set) forget(p *process) {
 	for _, seg := range p.segments {
-		s.quota.Charge(seg.UID, -1, -seg.catalogue.Charged)
+		s.quota.Charge(seg.UID, -1, -seg.charged())
 	}
 	if s.byKey[p.key] == p {
 		delete(s.byKey, p.key)

@@ -1,19 +1,24 @@
 package segments
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/hotpath-metrics/hotpath/internal/quota"
 )
 
-// Limits bound what clients can make the collector hold. Each is positive.
+// Limits bound what clients can make the collector hold. Each is positive, but for the last.
 type Limits struct {
 	// In all, only segments that are open count; of an owner, also those that are closed and not yet forgotten. A fourth of the
 	// process's descriptors, 64 at most, is left to the rest of the Collector in any case.
 	quota.Limits
 	// SegmentSize is how many bytes of one segment are read in one collection at most, a stripe's
-	// rounded up to whole pages of 4 KiB. [Set.Finish] adds to the values that are kept of segments that ended up to as much in all.
+	// rounded up to whole pages of 4 KiB; four times as much may be in measurement rings. [Set.Finish] adds to the values that are kept of segments that ended up to as much in all.
 	SegmentSize int64
+	// UnboundExpiry is how long a series whose attributes were given with its measurements may go without one before it ends, though its process lives.
+	// Zero is forever.
+	UnboundExpiry time.Duration
 }
 
 // Len is how many segments are open.

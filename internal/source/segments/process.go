@@ -33,6 +33,8 @@ type process struct {
 
 	superseded bool // its series go on in another, of the same key
 	known      bool // to the sink, since an earlier collection
+
+	handed, accepted int64 // the last time that it was to the sink, and was taken as delivered, by Set.clock
 }
 
 // newProcess makes the process of its first segment, which is still to be added.
@@ -74,11 +76,27 @@ func (p *process) add(seg *Segment) {
 // an instrument of another segment.
 func (p *process) extend(seg *Segment) (conflicts int64) {
 	for _, s := range seg.catalogue.Series[seg.added:] {
-		if p.series.Add(s.Series, part{seg, s.Slot}) == nil {
+		if p.series.Add(s.Series, part{from: seg, slot: s.Slot}) == nil {
 			conflicts++
 		}
 	}
 	seg.added = len(seg.catalogue.Series)
+	return conflicts
+}
+
+// publish adds the series that were recorded into a segment's rings and are new. None of them starts after a time in UNIX nanoseconds: their first
+// points are older than the drain that found them may be. It returns how many contradict an instrument of another segment.
+func (p *process) publish(seg *Segment, before int64) (conflicts int64) {
+	for _, x := range seg.recorded.fresh {
+		if x.series.Start > before {
+			x.series.Start, x.kept = before, false
+			seg.recorded.change(x)
+		}
+		if p.series.Add(&x.series, part{from: seg, recorded: x}) == nil {
+			conflicts++
+		}
+	}
+	seg.recorded.fresh = nil
 	return conflicts
 }
 

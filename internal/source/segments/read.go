@@ -18,6 +18,8 @@ const (
 	// sparseSlack is how much a correct segment may claim beyond its blocks: the unused end of its last pages.
 	sparseSlack = 256 << 10
 	blockSize   = 512 // of st_blocks
+	// ringsFactor is how much larger than the rest of a segment its measurement rings may be, of which only what is new is read.
+	ringsFactor = 4
 )
 
 // pread fills b, or fails with ErrTruncated.
@@ -82,9 +84,12 @@ func (s *Segment) check(size int64) error {
 	// Neither factor exceeds a file's size, and ParseHeader checked the product of what it is rounded up to at most.
 	words := int64(s.catalogue.StripeWords) * 8
 	claim += s.header.StripesUsed * ((words + segment.PageSize - 1) &^ (segment.PageSize - 1))
-	if claim > size {
-		return fmt.Errorf("%w: %d bytes of %d", segment.ErrTooLarge, claim, size)
+	// Neither does this exceed what ParseHeader found to lie within the file.
+	rings := s.header.RingsUsed * s.header.RingBytes()
+	if claim > size || rings/ringsFactor > size {
+		return fmt.Errorf("%w: %d bytes of %d, and %d of measurement rings", segment.ErrTooLarge, claim, size, rings)
 	}
+	claim += rings
 	var st unix.Stat_t
 	if err := unix.Fstat(s.fd, &st); err != nil {
 		return fmt.Errorf("stat segment: %w", err)

@@ -26,7 +26,8 @@ type Segment struct {
 	// Scope tells processes apart where the kernel does so with certainty, as by pid: segments merge only if it is
 	// equal. It is zero where nothing is certain.
 	Scope uint64
-	// Seen says that an earlier run of the collector may have delivered the segment's values.
+	// Seen says that an earlier run of the collector may have delivered the segment's values. It is to be set at once where
+	// [Set.DrainRings] is called before that.
 	Seen bool
 
 	fd        int // -1 once the values are final and the descriptor is of no use any more
@@ -46,6 +47,7 @@ type Segment struct {
 
 	// Values of the last snapshot. Until final, they are part of the arena.
 	stripes, shared []uint64
+	recorded        recordings
 
 	reported segment.ClientCounters
 }
@@ -73,6 +75,9 @@ func Alive(fd int) (bool, error) {
 	}
 	return false, unix.Flock(fd, unix.LOCK_UN)
 }
+
+// charged is what the segment takes of the limits on series.
+func (s *Segment) charged() int { return s.catalogue.Charged + s.recorded.charged }
 
 // size is what the last values take, in bytes.
 func (s *Segment) size() int64 { return int64(len(s.stripes)+len(s.shared)) * 8 }

@@ -1,9 +1,10 @@
-// Package segments reads segments that a source has found, wherever they are: it copies and checks them (read.go), merges
-// those of one process (process.go) and follows them to their end (life.go). A source finds them, says whose they are, and disposes of
+// Package segments reads segments that a source has found, wherever they are: it copies and checks them (read.go), takes
+// measurements out of their rings (rings.go, recordings.go), merges those of one process (process.go) and follows them to their end (life.go). A source finds them, says whose they are, and disposes of
 // them through an [Origin].
 //
 //	found:    set.Lookup, set.Admit
 //	Collect:  set.Refresh, set.Deliver
+//	between:  set.DrainRings, as often as measurement rings fill
 //	Commit:   set.Commit
 //	the end:  set.Finish, where it is known at once and the segment's memory is to be given back
 package segments
@@ -42,6 +43,12 @@ type Set struct {
 	retiredOrder []copyKey
 	retiredNext  int
 
+	ringed  []*Segment // those of segments that have measurement rings
+	drained time.Time  // when DrainRings last ended
+	filling bool       // then there was much in one of them
+	keeper  *keeper    // nil if what is read out of rings is in memory alone
+
+	made      time.Time // for Set.clock
 	collected time.Time // when the last collection began; zero after Commit
 	buffers   *buffers
 	scratch   merge.Scratch
@@ -53,7 +60,7 @@ func New(limits Limits, logger *zap.Logger, telemetry source.Telemetry) *Set {
 		limits: limits, logger: logger, tel: telemetry,
 		segments: map[Key]*Segment{}, ids: map[copyKey]*Segment{}, quota: quota.New(limits.Limits),
 		byKey: map[processKey]*process{}, lates: map[processKey]*process{}, retired: map[copyKey]struct{}{},
-		buffers: newBuffers(),
+		made: time.Now(), buffers: newBuffers(),
 	}
 }
 
@@ -86,6 +93,7 @@ func (s *Set) Refresh() (fresh []*Segment) {
 func (s *Set) Deliver(ctx context.Context, sink emit.Sink, began time.Time) error {
 	s.collected = began
 	s.attach()
+	s.DrainRings()
 	for _, p := range s.processes {
 		p.Hold()
 		for _, seg := range p.segments {
@@ -97,12 +105,16 @@ func (s *Set) Deliver(ctx context.Context, sink emit.Sink, began time.Time) erro
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		s.keepUp()
+		s.publish(p, began)
 		read += s.snapshot(p)
 		if len(p.segments) == 0 {
 			p.End()
 		}
 		p.Bound(began.UnixNano())
 		p.Advance(!p.alive())
+		p.handed = s.clock(time.Now())
+		s.expire(p)
 		p.deliver(sink, &s.scratch)
 		p.known = true
 		for _, seg := range p.segments {
@@ -116,6 +128,7 @@ func (s *Set) Deliver(ctx context.Context, sink emit.Sink, began time.Time) erro
 			}
 		}
 	}
+	s.keep() // with the starts that were told
 	s.tel.BytesRead(read)
 	s.tel.Segments("live", live)
 	s.tel.Segments("dead", dead)
@@ -141,6 +154,7 @@ func (s *Set) Commit() (delivered time.Time) {
 	}
 	clear(s.processes[len(kept):])
 	s.processes = kept
+	s.keptDelivery()
 	delivered, s.collected = s.collected, time.Time{}
 	return delivered
 }
@@ -149,6 +163,9 @@ func (s *Set) Commit() (delivered time.Time) {
 func (s *Set) Close() {
 	for _, seg := range s.segments {
 		seg.close()
+	}
+	if s.keeper != nil {
+		s.keeper.Close()
 	}
 	*s = *New(s.limits, s.logger, s.tel)
 }

@@ -85,7 +85,7 @@ func (t *Trial) lookAtLock(d *directory, dir *unix.Stat_t) error {
 	case holders[key] != 0:
 		t.InUse = d.inUse()
 	case others && dir.Mode&unix.S_ISVTX != 0:
-		return d.unremovable(st.Uid, unix.EPERM)
+		return d.unremovable(lockName, st.Uid, unix.EPERM)
 	}
 	return nil
 }

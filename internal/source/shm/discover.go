@@ -109,6 +109,8 @@ func (s *source) examine(name string, fd int, key segments.Key) bool {
 		}
 		return false
 	}
+	last := s.dir.lastDelivery
+	seg.Seen = !last.IsZero() && seg.Start() < last.UnixNano()
 	s.dir.held++
 	s.observe(seg)
 	delete(s.waiting, name) // what is known against it stays until its catalogue was read

@@ -75,7 +75,7 @@ func (d *directory) openLock() (fd int, fresh bool, err error) {
 		fresh = true
 	case err != nil:
 	case !ours(&st):
-		return -1, false, d.evict(&st)
+		return -1, false, d.evict(lockName, &st)
 	default:
 		fd, err = unix.Openat(d.fd, lockName, flags, 0)
 	}
@@ -101,9 +101,9 @@ func (d *directory) unwritable(err error) error {
 	return fmt.Errorf("open %s/%s: %w: the collector's user must be able to write in the directory", d.path, lockName, err)
 }
 
-func (d *directory) unremovable(uid uint32, err error) error {
+func (d *directory) unremovable(name string, uid uint32, err error) error {
 	return fmt.Errorf("remove %s/%s, which belongs to user %d: %w: another collector may run, or the file must be removed by hand",
-		d.path, lockName, uid, err)
+		d.path, name, uid, err)
 }
 
 // ours says whether a file can have been made by a collector of this user, and by nobody else.
@@ -111,17 +111,17 @@ func ours(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink == 1 && int(st.Uid) == os.Geteuid()
 }
 
-// evict removes what somebody else put in the lock file's place.
-func (d *directory) evict(st *unix.Stat_t) error {
+// evict removes what somebody else put in the place of a file of the collector's.
+func (d *directory) evict(name string, st *unix.Stat_t) error {
 	var err error
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		// It may not be empty; renaming it always works.
-		err = unix.Renameat(d.fd, lockName, d.fd, ".evicted-"+rand.Text())
+		err = unix.Renameat(d.fd, name, d.fd, ".evicted-"+rand.Text())
 	} else {
-		err = unix.Unlinkat(d.fd, lockName, 0)
+		err = unix.Unlinkat(d.fd, name, 0)
 	}
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return d.unremovable(st.Uid, err)
+		return d.unremovable(name, st.Uid, err)
 	}
 	return nil
 }

@@ -18,6 +18,12 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		runChild(dir)
 	}
+	if path := os.Getenv(ringerEnv); path != "" {
+		ringForever(path)
+	}
+	if dir := os.Getenv(collectorEnv); dir != "" {
+		collectForever(dir)
+	}
 	startPoller()
 	before := openDescriptors()
 	code := m.Run()

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
+	layout "github.com/hotpath-metrics/hotpath/client/go/segment"
+
 	"github.com/hotpath-metrics/hotpath/internal/quota"
 	"github.com/hotpath-metrics/hotpath/internal/segment/segmenttest"
 	"github.com/hotpath-metrics/hotpath/internal/source/segments"
@@ -154,7 +156,7 @@ func (f *fixture) names() []string {
 	require.NoError(f, err)
 	var names []string
 	for _, e := range entries {
-		if e.Name() != lockName {
+		if n := e.Name(); n != lockName && n != layout.Doorbell && n != journalName {
 			names = append(names, e.Name())
 		}
 	}
@@ -165,4 +167,23 @@ func counting(s segmenttest.Segment, n uint64) []byte {
 	b := s.Bytes()
 	segmenttest.Put(b, segmenttest.StripeWord(0, 1), n)
 	return b
+}
+
+// One series of every kind.
+var (
+	calls   = segmenttest.Counter(1, "calls")
+	levels  = segmenttest.UpDownCounter(2, "open")
+	depth   = segmenttest.Gauge(1, "depth")
+	latency = segmenttest.Histogram(8, "latency")
+	get     = segmenttest.Str("op", "get")
+	put     = segmenttest.Str("op", "put")
+)
+
+// recording is a segment with those series and a ring.
+func recording(id uint64) segmenttest.Segment {
+	s := segmentstest.Requests(id)
+	s.StartTime = time.Now().Add(-time.Hour).UnixNano()
+	s.Records = []segmenttest.Record{s.Records[0], calls, levels, depth, latency}
+	s.RingCount, s.RingsUsed = 1, 1
+	return s
 }

@@ -1,6 +1,7 @@
 // Package shm reads the segments that clients publish as files in a directory on
-// tmpfs. It finds them (discover.go, watch.go), says whose they are (identity.go), and removes the dead (file.go);
-// package segments reads them. Nothing it holds is needed after a restart: what counts is in the files.
+// tmpfs. It finds them (discover.go, watch.go), says whose they are (identity.go), waits for their rings to fill (doorbell.go),
+// and removes the dead (file.go); package segments reads them. Nothing it holds is needed after a restart: what counts is in the files, and what rings do not hold
+// any more in one of its own (journal.go).
 package shm
 
 import (
@@ -30,9 +31,13 @@ type source struct {
 	observing bool
 
 	watching sync.WaitGroup
+	ringing  sync.WaitGroup
 	mu       sync.Mutex // guards all below: segments are admitted as they appear
 	started  bool
 	dir      *directory // nil while there is none
+	bell     *doorbell  // nil while there is none
+	drain    func() (more bool)
+	deaf     bool // it was logged that there is no bell
 
 	set     *segments.Set
 	skipped map[string]skipped
@@ -47,7 +52,9 @@ type source struct {
 
 // New returns a source that reads nothing until Start.
 func New(cfg Config, limits segments.Limits, logger *zap.Logger, telemetry receiver.Telemetry) receiver.Source {
-	return &source{cfg: cfg, limits: limits, logger: logger, tel: telemetry, set: segments.New(limits, logger, telemetry)}
+	s := &source{cfg: cfg, limits: limits, logger: logger, tel: telemetry, set: segments.New(limits, logger, telemetry)}
+	s.drain = s.set.DrainRings
+	return s
 }
 
 // Start opens, locks and watches the directory, and holds every segment in it.
@@ -78,7 +85,13 @@ func (s *source) enter() error {
 		d.watch = w
 		s.watching.Go(func() { w.run(func(events []event) { s.notice(d, events) }) })
 	}
+	if !s.observing {
+		s.keepJournal()
+	}
 	s.scan() // after the watch began, so that nothing appears unseen
+	if !s.observing {
+		s.hearken()
+	}
 	return nil
 }
 
@@ -109,16 +122,28 @@ func (s *source) notice(d *directory, events []event) {
 func (s *source) settle() error {
 	if s.dir != nil && !s.dir.current() {
 		s.logger.Warn("The segment directory was removed or replaced", zap.String("directory", s.cfg.Directory))
-		s.dir.leave()
-		s.dir = nil
+		s.leave()
 	}
 	if s.dir == nil {
 		return s.enter()
 	}
-	if s.observing || s.dir.locked() {
+	if s.observing {
 		return nil
 	}
-	return s.dir.relock()
+	if !s.dir.locked() {
+		if err := s.dir.relock(); err != nil {
+			s.hangUp()
+			return err
+		}
+	}
+	s.hearken()
+	return nil
+}
+
+func (s *source) leave() {
+	s.hangUp()
+	s.dir.leave()
+	s.dir = nil
 }
 
 // Collect hands over every process.
@@ -151,10 +176,7 @@ func (s *source) Collect(ctx context.Context, sink emit.Sink) error {
 func (s *source) introduce(fresh []*segments.Segment) {
 	identify(fresh)
 	for _, seg := range fresh {
-		f := seg.Origin.(*file)
-		last := f.dir.lastDelivery
-		seg.Seen = !last.IsZero() && seg.Start() < last.UnixNano()
-		s.forgetName(f.name)
+		s.forgetName(seg.Origin.(*file).name)
 	}
 }
 
@@ -176,10 +198,10 @@ func (s *source) Shutdown(context.Context) error {
 	s.started = false
 	s.set.Close()
 	if s.dir != nil {
-		s.dir.leave()
-		s.dir = nil
+		s.leave()
 	}
 	s.mu.Unlock()
 	s.watching.Wait()
+	s.ringing.Wait()
 	return nil
 }

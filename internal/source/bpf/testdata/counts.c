@@ -72,6 +72,11 @@ int main(int argc, char **argv)
 		return 1;
 	c = hotpath_counter_new("counts.adds", "1", "", NULL, 0);
 	hotpath_counter_add(c, n);
+	if (strcmp(command, "record") == 0) { /* as well, and die at once */
+		hotpath_attr attr = HOTPATH_INT("i", 1);
+		hotpath_counter_add_with(c, n, &attr, 1);
+		kill(getpid(), SIGKILL);
+	}
 	if (strcmp(command, "die") == 0) /* at once */
 		kill(getpid(), SIGKILL);
 	if (strcmp(command, "series") == 0) { /* several pages of catalogue and values, and at once to the end */

@@ -13,11 +13,13 @@ type Telemetry struct {
 	Series  map[string]int64 // skipped, by reason
 	Client  map[string]int64
 	Bytes   int64
+	// Measurements from rings: "read", "lost" and, of those that were skipped, the reason.
+	Measurements map[string]int64
 }
 
 // NewTelemetry returns one that has heard of nothing.
 func NewTelemetry() *Telemetry {
-	return &Telemetry{States: map[string]int64{}, skipped: map[string]int64{}, Series: map[string]int64{}, Client: map[string]int64{}}
+	return &Telemetry{States: map[string]int64{}, skipped: map[string]int64{}, Series: map[string]int64{}, Client: map[string]int64{}, Measurements: map[string]int64{}}
 }
 
 func (t *Telemetry) add(m map[string]int64, key string, n int64) {
@@ -37,6 +39,12 @@ func (t *Telemetry) ClientRefused(n int64)                { t.add(t.Client, "ref
 func (t *Telemetry) ClientFolded(n int64)                 { t.add(t.Client, "folded", n) }
 func (t *Telemetry) ClientUnplaced(n int64)               { t.add(t.Client, "unplaced", n) }
 func (t *Telemetry) ClientRejected(n int64)               { t.add(t.Client, "rejected", n) }
+func (t *Telemetry) ClientUnrecorded(n int64)             { t.add(t.Client, "unrecorded", n) }
+func (t *Telemetry) MeasurementsRead(n int64)             { t.add(t.Measurements, "read", n) }
+func (t *Telemetry) MeasurementsLost(n int64)             { t.add(t.Measurements, "lost", n) }
+func (t *Telemetry) MeasurementsSkipped(reason string, n int64) {
+	t.add(t.Measurements, reason, n)
+}
 
 func (t *Telemetry) BytesRead(n int64) {
 	t.mu.Lock()

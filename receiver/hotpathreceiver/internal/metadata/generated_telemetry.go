@@ -23,23 +23,27 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                    metric.Meter
-	mu                                       sync.Mutex
-	registrations                            []metric.Registration
-	ReceiverHotpathBytesRead                 metric.Int64Counter
-	ReceiverHotpathClientMeasurementsRefused metric.Int64Counter
-	ReceiverHotpathClientSeriesFolded        metric.Int64Counter
-	ReceiverHotpathClientSeriesRejected      metric.Int64Counter
-	ReceiverHotpathClientSeriesUnplaced      metric.Int64Counter
-	ReceiverHotpathCollectionDuration        metric.Float64Histogram
-	ReceiverHotpathEventsDropped             metric.Int64Counter
-	ReceiverHotpathEventsNearLimit           metric.Int64Counter
-	ReceiverHotpathEventsRead                metric.Int64Counter
-	ReceiverHotpathEventsSkipped             metric.Int64Counter
-	ReceiverHotpathPointsDropped             metric.Int64Counter
-	ReceiverHotpathSegments                  metric.Int64Gauge
-	ReceiverHotpathSegmentsSkipped           metric.Int64Counter
-	ReceiverHotpathSeriesSkipped             metric.Int64Counter
+	meter                                       metric.Meter
+	mu                                          sync.Mutex
+	registrations                               []metric.Registration
+	ReceiverHotpathBytesRead                    metric.Int64Counter
+	ReceiverHotpathClientMeasurementsRefused    metric.Int64Counter
+	ReceiverHotpathClientMeasurementsUnrecorded metric.Int64Counter
+	ReceiverHotpathClientSeriesFolded           metric.Int64Counter
+	ReceiverHotpathClientSeriesRejected         metric.Int64Counter
+	ReceiverHotpathClientSeriesUnplaced         metric.Int64Counter
+	ReceiverHotpathCollectionDuration           metric.Float64Histogram
+	ReceiverHotpathEventsDropped                metric.Int64Counter
+	ReceiverHotpathEventsNearLimit              metric.Int64Counter
+	ReceiverHotpathEventsRead                   metric.Int64Counter
+	ReceiverHotpathEventsSkipped                metric.Int64Counter
+	ReceiverHotpathMeasurementsLost             metric.Int64Counter
+	ReceiverHotpathMeasurementsRead             metric.Int64Counter
+	ReceiverHotpathMeasurementsSkipped          metric.Int64Counter
+	ReceiverHotpathPointsDropped                metric.Int64Counter
+	ReceiverHotpathSegments                     metric.Int64Gauge
+	ReceiverHotpathSegmentsSkipped              metric.Int64Counter
+	ReceiverHotpathSeriesSkipped                metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -80,6 +84,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ReceiverHotpathClientMeasurementsRefused, err = builder.meter.Int64Counter(
 		"otelcol_receiver_hotpath_client_measurements_refused",
 		metric.WithDescription("Measurements that clients refused to record (histogram values that are negative, infinite or not a number, and calls on series that were never made). [Alpha]"),
+		metric.WithUnit("{measurement}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverHotpathClientMeasurementsUnrecorded, err = builder.meter.Int64Counter(
+		"otelcol_receiver_hotpath_client_measurements_unrecorded",
+		metric.WithDescription("Measurements with attributes of the call for which clients had no measurement ring. [Alpha]"),
 		metric.WithUnit("{measurement}"),
 	)
 	errs = errors.Join(errs, err)
@@ -130,6 +140,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_hotpath_events_skipped",
 		metric.WithDescription("Events that were read and not used, by reason. [Alpha]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverHotpathMeasurementsLost, err = builder.meter.Int64Counter(
+		"otelcol_receiver_hotpath_measurements_lost",
+		metric.WithDescription("Measurements that were overwritten in their ring before they were read. [Alpha]"),
+		metric.WithUnit("{measurement}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverHotpathMeasurementsRead, err = builder.meter.Int64Counter(
+		"otelcol_receiver_hotpath_measurements_read",
+		metric.WithDescription("Measurements taken from the rings of processes. [Alpha]"),
+		metric.WithUnit("{measurement}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverHotpathMeasurementsSkipped, err = builder.meter.Int64Counter(
+		"otelcol_receiver_hotpath_measurements_skipped",
+		metric.WithDescription("Measurements that were read and not used, by reason. [Alpha]"),
+		metric.WithUnit("{measurement}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverHotpathPointsDropped, err = builder.meter.Int64Counter(

@@ -21,6 +21,7 @@ func TestSetupTelemetry(t *testing.T) {
 	defer tb.Shutdown()
 	tb.ReceiverHotpathBytesRead.Add(context.Background(), 1)
 	tb.ReceiverHotpathClientMeasurementsRefused.Add(context.Background(), 1)
+	tb.ReceiverHotpathClientMeasurementsUnrecorded.Add(context.Background(), 1)
 	tb.ReceiverHotpathClientSeriesFolded.Add(context.Background(), 1)
 	tb.ReceiverHotpathClientSeriesRejected.Add(context.Background(), 1)
 	tb.ReceiverHotpathClientSeriesUnplaced.Add(context.Background(), 1)
@@ -29,6 +30,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverHotpathEventsNearLimit.Add(context.Background(), 1)
 	tb.ReceiverHotpathEventsRead.Add(context.Background(), 1)
 	tb.ReceiverHotpathEventsSkipped.Add(context.Background(), 1)
+	tb.ReceiverHotpathMeasurementsLost.Add(context.Background(), 1)
+	tb.ReceiverHotpathMeasurementsRead.Add(context.Background(), 1)
+	tb.ReceiverHotpathMeasurementsSkipped.Add(context.Background(), 1)
 	tb.ReceiverHotpathPointsDropped.Add(context.Background(), 1)
 	tb.ReceiverHotpathSegments.Record(context.Background(), 1)
 	tb.ReceiverHotpathSegmentsSkipped.Add(context.Background(), 1)
@@ -37,6 +41,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverHotpathClientMeasurementsRefused(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverHotpathClientMeasurementsUnrecorded(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverHotpathClientSeriesFolded(t, testTel,
@@ -61,6 +68,15 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverHotpathEventsSkipped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverHotpathMeasurementsLost(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverHotpathMeasurementsRead(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverHotpathMeasurementsSkipped(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverHotpathPointsDropped(t, testTel,
