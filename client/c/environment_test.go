@@ -79,14 +79,16 @@ func TestUnderValgrind(t *testing.T) {
 	}
 }
 
+var sanitizers = map[string][]string{
+	"thread":                 {"gcc", "-std=c11", "-O1", "-g", "-fsanitize=thread"},
+	"thread, without rseq":   {"gcc", "-std=c11", "-O1", "-g", "-fsanitize=thread", "-DHOTPATH_NO_RSEQ"},
+	"address and undefined":  {"gcc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"},
+	"undefined, as C++":      {"g++", "-x", "c++", "-std=c++17", "-g", "-fsanitize=undefined", "-fno-sanitize-recover=all"},
+	"stack protector, -flto": {"gcc", "-O2", "-flto", "-fstack-protector-all", "-D_FORTIFY_SOURCE=2"},
+}
+
 func TestUnderSanitizers(t *testing.T) {
-	for name, flags := range map[string][]string{
-		"thread":                 {"gcc", "-std=c11", "-O1", "-g", "-fsanitize=thread"},
-		"thread, without rseq":   {"gcc", "-std=c11", "-O1", "-g", "-fsanitize=thread", "-DHOTPATH_NO_RSEQ"},
-		"address and undefined":  {"gcc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"},
-		"undefined, as C++":      {"g++", "-x", "c++", "-std=c++17", "-g", "-fsanitize=undefined", "-fno-sanitize-recover=all"},
-		"stack protector, -flto": {"gcc", "-O2", "-flto", "-fstack-protector-all", "-D_FORTIFY_SOURCE=2"},
-	} {
+	for name, flags := range sanitizers {
 		t.Run(name, func(t *testing.T) {
 			program := compiler{name, flags}.compile(t, "testdata/exercise.c", "-lm")
 			for _, args := range [][]string{{"api"}, {"threads", "8", "100000"}, {"storm", "20"}, {"bad"}, {"names", "2000"}} {

@@ -144,8 +144,12 @@ func TestForkHandlersMayCountInTheChild(t *testing.T) {
 func TestSmallStacksSuffice(t *testing.T) {
 	eachVariant(t, func(t *testing.T, program string) {
 		c := start(t, program, directory(t), "stack")
-		if got := c.collect().Total("stack.counter{stack=small}"); got != 2 {
+		r := c.collect()
+		if got := r.Total("stack.counter{stack=small}"); got != 2 {
 			t.Errorf("counted %d of 2", got)
+		}
+		if got := r.Total("stack.counter{signal=10,stack=small}"); got != 1 {
+			t.Errorf("recorded %d of 1", got)
 		}
 		c.finish()
 	})

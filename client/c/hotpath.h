@@ -17,7 +17,8 @@
  *
  * A handle is made once, by *_new, and used from any thread; the same identity
  * (name, kind, unit, attributes) gives the same series. *_new is thread-safe, but
- * not for signal handlers; add, set and record are for both. No call fails visibly, touches
+ * not for signal handlers; add, set and record are for both. Attributes that are known at the call only go with the
+ * measurement: hotpath_histogram_record_with(latency, 0.012, attrs, 2). No call fails visibly, touches
  * errno or takes the application down: where nothing can be published, the
  * counting goes on in private memory and hotpath_status() says why.
  *
@@ -123,6 +124,14 @@ static inline void hotpath_gauge_set(hotpath_gauge, double);
 /* NaN, infinite and negative values are refused and counted; others outside the range are clamped and counted. */
 static inline void hotpath_histogram_record(hotpath_histogram, double);
 
+/* The same for the series that has these attributes as well as the handle's own, of which they outweigh equal keys: where they are known at the call only. A
+ * measurement is written into a ring that a collector empties, which makes the series; it costs some 25 ns, where a handle's add costs 1. The strings are
+ * copied, those longer than 1023 bytes in part. Refused and counted are more than 64 attributes, or more than 4 KiB of them, and keys that are not 1 to 255 bytes. */
+static inline void hotpath_counter_add_with(hotpath_counter, uint64_t, const hotpath_attr *attrs, size_t n_attrs);
+static inline void hotpath_updowncounter_add_with(hotpath_updowncounter, int64_t, const hotpath_attr *attrs, size_t n_attrs);
+static inline void hotpath_gauge_set_with(hotpath_gauge, double, const hotpath_attr *attrs, size_t n_attrs);
+static inline void hotpath_histogram_record_with(hotpath_histogram, double, const hotpath_attr *attrs, size_t n_attrs);
+
 /* Tell what was counted so far, where that is not told by itself: with HOTPATH_TRANSPORT=io_uring, before _exit, exec or a long idleness.
  * Does nothing otherwise. Not for signal handlers. */
 static inline void hotpath_flush(void);
@@ -134,7 +143,7 @@ static inline const char *hotpath_status(void);
 /* ---- Segment layout (docs/segment-format.md) ---------------------------- */
 
 enum {
-	HOTPATH__MAJOR = 1, HOTPATH__MINOR = 0,
+	HOTPATH__MAJOR = 1, HOTPATH__MINOR = 1,
 
 	HOTPATH__OFF_MAGIC = 0, HOTPATH__OFF_MAJOR = 8, HOTPATH__OFF_MINOR = 12,
 	HOTPATH__OFF_HEADER_SIZE = 16, HOTPATH__OFF_FILE_SIZE = 24, HOTPATH__OFF_START_TIME = 32,
@@ -142,8 +151,10 @@ enum {
 	HOTPATH__OFF_CATALOGUE_OFFSET = 72, HOTPATH__OFF_CATALOGUE_SIZE = 80,
 	HOTPATH__OFF_SHARED_OFFSET = 88, HOTPATH__OFF_SHARED_SIZE = 96,
 	HOTPATH__OFF_STRIPES_OFFSET = 104, HOTPATH__OFF_STRIPE_SIZE = 112, HOTPATH__OFF_STRIPE_COUNT = 120,
-	HOTPATH__OFF_CATALOGUE_USED = 192, HOTPATH__OFF_STRIPES_USED = 200,
+	HOTPATH__OFF_RINGS_OFFSET = 128, HOTPATH__OFF_RING_SIZE = 136, HOTPATH__OFF_RING_WORDS = 144, HOTPATH__OFF_RING_COUNT = 152,
+	HOTPATH__OFF_CATALOGUE_USED = 192, HOTPATH__OFF_STRIPES_USED = 200, HOTPATH__OFF_RINGS_USED = 208,
 	HOTPATH__OFF_REFUSED = 256, HOTPATH__OFF_FOLDED = 264, HOTPATH__OFF_UNPLACED = 272, HOTPATH__OFF_REJECTED = 280,
+	HOTPATH__OFF_UNRECORDED = 288,
 	HOTPATH__HEADER_SIZE = 512,
 
 	HOTPATH__RECORD_SIZE = 0, HOTPATH__RECORD_KIND = 4, HOTPATH__RECORD_FLAGS = 5, HOTPATH__RECORD_ATTRIBUTES = 6,
@@ -162,8 +173,15 @@ enum {
 
 	HOTPATH__HISTOGRAM_SUM = 0, HOTPATH__HISTOGRAM_ZERO = 1, HOTPATH__HISTOGRAM_CLAMPED = 2,
 	HOTPATH__HISTOGRAM_FIRST_BUCKET = 8, HOTPATH__HISTOGRAM_BUCKETS = 512, HOTPATH__HISTOGRAM_WORDS = 520,
-	HOTPATH__HISTOGRAM_SCALE = 3, HOTPATH__HISTOGRAM_OFFSET = -240
+	HOTPATH__HISTOGRAM_SCALE = 3, HOTPATH__HISTOGRAM_OFFSET = -240,
+
+	HOTPATH__RING_HEAD = 0, HOTPATH__RING_LOCK = 64, HOTPATH__RING_FIRST = 4096, HOTPATH__DOORBELL_WAITERS = 16,
+	HOTPATH__MEASUREMENT_SLOT = 0, HOTPATH__MEASUREMENT_KIND = 4, HOTPATH__MEASUREMENT_ATTRIBUTES = 6,
+	HOTPATH__MEASUREMENT_VALUE = 8, HOTPATH__MEASUREMENT_TIME = 16, HOTPATH__MEASUREMENT_HEADER_SIZE = 16,
+	HOTPATH__MAX_MEASUREMENT = 512, HOTPATH__TRAILER_WORDS_BITS = 16
 };
+
+#define HOTPATH__DOORBELL ".doorbell"
 
 /* ---- Event layout (docs/wire-formats.md) --------------------------------- */
 
@@ -213,6 +231,12 @@ enum {
 	HOTPATH__SHARED_SIZE = 256 << 10, HOTPATH__SHARED_SIZE_SMALL = 64 << 10,
 	HOTPATH__STRIPE_SHIFT = 23, HOTPATH__STRIPE_SIZE_SMALL = 128 << 10,
 	HOTPATH__STRIPES_MAX = 1025, HOTPATH__STRIPES_SMALL = 4,
+	HOTPATH__YIELDS = 16,      /* how often somebody who has a ring locked is waited for */
+	HOTPATH__RING_WORDS = 1 << 17, HOTPATH__RING_SHIFT = 21,
+	HOTPATH__RING_IDS = 1024,  /* concurrency ids below this may have a ring of their own */
+	HOTPATH__RINGS_SPARE = 8,  /* rings there is room for beside one for each stripe: threads are preempted while they have one locked */
+	HOTPATH__SHARED_RINGS = 64, /* rings that whoever locks them may write */
+	HOTPATH__SETS = 65536, HOTPATH__SETS_SIZE = 8 << 20, /* where updates are sent, attribute sets of calls: places, and bytes they take */
 	HOTPATH__OVERFLOWS = 256, HOTPATH__OVERFLOWS_SMALL = 8, /* instruments with an overflow series of their own */
 	HOTPATH__OVERFLOW_RECORD = 1536, /* more than the record of an overflow series takes */
 	HOTPATH__NUMBER_SIZE = 8,  /* where updates are sent, the number of a series' last one stands before its record */
@@ -244,6 +268,10 @@ struct hotpath__ctl {
 	uint32_t full;      /* no further stripe could be reserved */
 	uint32_t lock;      /* 0 free, 1 held, 2 held with waiters */
 	uint64_t telling;   /* who tells a collector (see hotpath__teller), 0 for nobody */
+	uint32_t rings_full;   /* no further ring could be reserved */
+	uint32_t shared_count; /* of those below */
+	uint16_t shared_rings[HOTPATH__SHARED_RINGS];
+	uint16_t rings[HOTPATH__RING_IDS]; /* by concurrency id, the number of its ring plus 1 */
 };
 
 #ifdef __x86_64__
@@ -309,9 +337,14 @@ struct hotpath__uring {
 	char name[108];
 };
 
+/* The collector's futex, of which only the address is used. It is always the same, whatever file is mapped there. */
+struct hotpath__bell { uint64_t page, inode, device, looked; };
+
 struct hotpath__state {
 	char *base;             /* the mapping, at the same address in all descendants */
-	uint64_t catalogue_size, shared_size, stripe_size, stripe_count, total;
+	uint64_t catalogue_size, shared_size, stripe_size, stripe_count, ring_count, total;
+	uint64_t first_word, first_gauge; /* what a handle of slot 0 would hold */
+	uint64_t rings;         /* the address of ring 0, less the size of one */
 	uint64_t catalogue_end; /* as the header's catalogue_used, and beyond it what is unplaced */
 	uint64_t next_word, next_shared;
 	uint64_t catalogue_reserved, words_reserved, shared_reserved; /* bytes, words, words */
@@ -329,7 +362,7 @@ struct hotpath__state {
 	uint32_t guarded;       /* 2: a child will find its page wiped */
 	uint32_t broken;        /* there is no memory for any further series */
 	uint64_t pid;           /* of the process that started last */
-	uint64_t accessible;    /* stripes that were in use in this process or an ancestor */
+	uint64_t accessible, accessible_rings; /* stripes and rings that were in use in this process or an ancestor */
 	uint64_t memfd;         /* descriptor plus 1 */
 	uint64_t memfd_inode, memfd_device;
 	uint64_t file;          /* where events are written: descriptor plus 1, and above it the write index; 0: nowhere */
@@ -340,6 +373,11 @@ struct hotpath__state {
 	uint32_t pinned;        /* this library stays loaded */
 	pthread_key_t key;      /* set in the thread for which the kernel noted the bit, or in those that have updates to tell */
 	struct hotpath__uring uring;
+	uint32_t *sets;         /* hash table of places below */
+	char *sets_bytes;
+	uint64_t sets_used, sets_count; /* 8 bytes each, sets */
+	uint32_t sets_full;
+	struct hotpath__bell bell;
 	uint32_t problems;      /* series rejected, the last for: */
 	char problem[160];
 	char path[256], name[48];
@@ -361,6 +399,7 @@ struct hotpath__scratch {
 	char record[HOTPATH__MAX_RECORD];
 	char executable[4097], unknown[300], text[256], stat[768];
 	uint64_t entries[512];
+	char strings[2 * HOTPATH__MAX_ATTRIBUTES][HOTPATH__MAX_STRING + 1], description[HOTPATH__MAX_DESCRIPTION + 1];
 };
 
 #define HOTPATH__HIDDEN __attribute__((weak, visibility("hidden")))
@@ -382,6 +421,9 @@ HOTPATH__HIDDEN struct hotpath__scratch hotpath__scratch_v1;
 #define hotpath__slow_sum_v1 hotpath__slow_sum_plain_v1
 #define hotpath__atomic_add_v1 hotpath__atomic_add_plain_v1
 #define hotpath__atomic_sum_v1 hotpath__atomic_sum_plain_v1
+#define hotpath__with_v1 hotpath__with_plain_v1
+#define hotpath__large_v1 hotpath__large_plain_v1
+#define hotpath__slow_with_v1 hotpath__slow_with_plain_v1
 #elif defined(__PIC__) && !defined(__PIE__)
 #define HOTPATH__RSEQ 1
 #define HOTPATH__UNLOADABLE 1
@@ -390,6 +432,9 @@ HOTPATH__HIDDEN struct hotpath__scratch hotpath__scratch_v1;
 #define hotpath__slow_sum_v1 hotpath__slow_sum_pic_v1
 #define hotpath__atomic_add_v1 hotpath__atomic_add_pic_v1
 #define hotpath__atomic_sum_v1 hotpath__atomic_sum_pic_v1
+#define hotpath__with_v1 hotpath__with_pic_v1
+#define hotpath__large_v1 hotpath__large_pic_v1
+#define hotpath__slow_with_v1 hotpath__slow_with_pic_v1
 #else
 #define HOTPATH__RSEQ 1
 #define HOTPATH__UNLOADABLE 0
@@ -406,6 +451,11 @@ __attribute__((cold)) void hotpath__refuse_v1(void);
 __attribute__((cold)) void hotpath__send_v1(const uint64_t *word, uint64_t segment);
 int hotpath__atomic_add_v1(uint64_t slot, uint64_t n);
 int hotpath__atomic_sum_v1(uint64_t slot, double v);
+void hotpath__with_v1(int kind, uint64_t slot, uint64_t bits, const hotpath_attr *attrs, size_t n_attrs);
+__attribute__((cold)) void hotpath__large_v1(int kind, uint64_t slot, uint64_t bits, const hotpath_attr *attrs, size_t n_attrs);
+__attribute__((cold)) int hotpath__slow_with_v1(uint64_t slot, const uint64_t *words, uint64_t n);
+__attribute__((cold)) uint64_t hotpath__cut_v1(const char *text);
+__attribute__((cold)) void hotpath__wake_v1(void);
 void hotpath__mark_v1(const uint64_t *word);
 int hotpath__take_v1(int level, uint64_t i);
 void hotpath__flush_v1(int how);
@@ -621,6 +671,266 @@ static inline void hotpath_histogram_record(hotpath_histogram histogram, double 
 	hotpath__sum(histogram.slot + 8 * HOTPATH__HISTOGRAM_SUM, v);
 }
 
+/* ---- Measurements with attributes of the call ------------------------------ */
+
+/* Copy n bytes, as a rule a few, at an unknown length without a call. */
+static inline __attribute__((always_inline)) void hotpath__copy(char *to, const char *from, uint64_t n)
+{
+	uint64_t i;
+
+	if (__builtin_constant_p(n) || n > 64) {
+		memcpy(to, from, (size_t)n);
+		return;
+	}
+	__asm__("" : "+r"(from)); /* or compilers that know two texts warn of what only the other one's length would do */
+	if (n >= 8) {
+		for (i = 0; i < n - 8; i += 8)
+			memcpy(to + i, from + i, 8);
+		memcpy(to + n - 8, from + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(to, from, 4);
+		memcpy(to + n - 4, from + n - 4, 4);
+	} else if (n) {
+		to[0] = from[0];
+		to[n / 2] = from[n / 2];
+		to[n - 1] = from[n - 1];
+	}
+}
+
+struct hotpath__attribute { uint16_t key_len; uint8_t type, zero; uint32_t value_len; };
+
+/* Append an attribute, and return the place behind it: NULL if it has no room before the end, or breaks the rules. Up to 8 bytes
+ * behind it, and not beyond the end, are written too. */
+static inline __attribute__((always_inline)) char *hotpath__append(char *to, const char *end, const hotpath_attr *attr)
+{
+	const uint64_t zeros = 0;
+	uint64_t key_len = attr->key ? strlen(attr->key) : 0, len = 8;
+	const char *text = NULL;
+	struct hotpath__attribute head;
+
+	if (hotpath__unlikely(key_len - 1 >= HOTPATH__MAX_KEY || attr->type < HOTPATH__TYPE_STRING || attr->type > HOTPATH__TYPE_BOOL))
+		return NULL;
+	if (attr->type == HOTPATH__TYPE_STRING) {
+		text = attr->value.s ? attr->value.s : "";
+		len = strlen(text);
+		if (hotpath__unlikely(len > HOTPATH__MAX_STRING))
+			len = hotpath__cut_v1(text);
+	}
+	if (hotpath__unlikely(sizeof head + key_len + len + sizeof zeros > (uint64_t)(end - to)))
+		return NULL;
+	head.key_len = (uint16_t)key_len;
+	head.type = (uint8_t)attr->type;
+	head.zero = 0;
+	head.value_len = (uint32_t)len;
+	memcpy(to, &head, sizeof head);
+	hotpath__copy(to + sizeof head, attr->key, key_len);
+	to += sizeof head + key_len;
+	if (attr->type == HOTPATH__TYPE_STRING)
+		hotpath__copy(to, text, len);
+	else
+		memcpy(to, &attr->value, 8);
+	to += len;
+	memcpy(to, &zeros, sizeof zeros);
+	return to + (-(sizeof head + key_len + len) & 7);
+}
+
+extern int hotpath__clock_gettime(int clock, uint64_t *time) __asm__("clock_gettime"); /* without a system call, and hidden by strict -std=c11 */
+
+struct hotpath__measurement { uint32_t slot; uint8_t kind, zero; uint16_t attributes; uint64_t value; };
+
+/* Begin a measurement, and return the place of its first attribute. */
+static inline __attribute__((always_inline)) char *hotpath__begin(uint64_t *words, int kind, uint64_t slot, uint64_t bits, size_t n_attrs)
+{
+	const struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__measurement head;
+
+	head.slot = (uint32_t)((slot - (kind == HOTPATH__GAUGE ? s->first_gauge : s->first_word)) / 8);
+	head.kind = (uint8_t)kind;
+	head.zero = 0;
+	head.attributes = (uint16_t)n_attrs;
+	head.value = bits;
+	memcpy(words, &head, sizeof head);
+	if (kind == HOTPATH__GAUGE) {
+		uint64_t time[2] = {0, 0};
+		hotpath__clock_gettime(1 /* CLOCK_MONOTONIC */, time);
+		words[HOTPATH__MEASUREMENT_TIME / 8] = time[0] * 1000000000 + time[1];
+	}
+	return (char *)words + HOTPATH__MEASUREMENT_HEADER_SIZE + (kind == HOTPATH__GAUGE ? 8 : 0);
+}
+
+/* A ring has one writer at a time as a stripe has. The section copies the words behind the head, two at a time, of which the last may be one too many, where the
+ * trailer goes; with the trailer it computes the next number, and the store to the head commits. What was written by a section that is sent back to
+ * the beginning lies behind the head and is nothing. */
+#if defined(HOTPATH__RSEQ) && defined(__x86_64__)
+#define HOTPATH__RSEQ_RINGS 1
+#ifdef __AVX__
+#define HOTPATH__MOVE "vmovups"
+#else
+#define HOTPATH__MOVE "movups"
+#endif
+#define HOTPATH__RSEQ_RECORD(words, n)                                                            \
+	__asm__ goto volatile(                                                                        \
+		".pushsection __rseq_cs, \"aw?\"\n\t"                                                     \
+		".balign 32\n"                                                                            \
+		"77:\n\t"                                                                                 \
+		".long 0, 0\n\t"                                                                          \
+		".quad 71f, 72f - 71f, 73f\n\t"                                                           \
+		".popsection\n\t"                                                                         \
+		"leaq 77b(%%rip), %%rax\n\t"                                                              \
+		"movq %%rax, 8-1(%[rseq])\n" /* rseq_cs */                                                \
+		"71:\n\t"                                                                                 \
+		"movl 24-1(%[rseq]), %%eax\n\t" /* mm_cid */                                              \
+		"cmpl $1024, %%eax\n\t" /* HOTPATH__RING_IDS */                                           \
+		"jae %l[slow]\n\t"                                                                        \
+		"movzwl (%[table], %%rax, 2), %%eax\n\t"                                                  \
+		"testl %%eax, %%eax\n\t"                                                                  \
+		"jz %l[slow]\n\t"                                                                         \
+		"shlq $21, %%rax\n\t" /* HOTPATH__RING_SHIFT */                                           \
+		"addq %[rings], %%rax\n\t"                                                                \
+		"movq (%%rax), %%rdx\n\t" /* the head */                                                  \
+		"leal -1(%%rdx), %%ecx\n\t"                                                               \
+		"andl $0x1ffff, %%ecx\n\t" /* HOTPATH__RING_WORDS - 1 */                                  \
+		"movq 4096(%%rax, %%rcx, 8), %%r9\n\t" /* the last trailer */                             \
+		"andq $-0x10000, %%r9\n\t"                                                                \
+		"leaq 0x10001(%%r9, %[n]), %%r9\n\t" /* the next one */                                   \
+		"movl %%edx, %%ecx\n\t"                                                                   \
+		"andl $0x1ffff, %%ecx\n\t"                                                                \
+		"leaq (%%rcx, %[n]), %%r8\n\t"                                                            \
+		"cmpq $0x20000, %%r8\n\t"                                                                 \
+		"jb 75f\n\t"                                                                              \
+		"xorl %%r8d, %%r8d\n" /* across the end, word by word */                                  \
+		"74:\n\t"                                                                                 \
+		"movq (%[src], %%r8, 8), %%r10\n\t"                                                       \
+		"movq %%r10, 4096(%%rax, %%rcx, 8)\n\t"                                                   \
+		"incl %%ecx\n\t"                                                                          \
+		"andl $0x1ffff, %%ecx\n\t"                                                                \
+		"incq %%r8\n\t"                                                                           \
+		"cmpq %[n], %%r8\n\t"                                                                     \
+		"jb 74b\n\t"                                                                              \
+		"leaq 4096(%%rax, %%rcx, 8), %%r10\n\t"                                                   \
+		"jmp 78f\n"                                                                               \
+		"75:\n\t"                                                                                 \
+		"leaq 4096(%%rax, %%rcx, 8), %%r10\n\t"                                                   \
+		"xorl %%r8d, %%r8d\n"                                                                     \
+		"76:\n\t"                                                                                 \
+		HOTPATH__MOVE " (%[src], %%r8, 8), %%xmm0\n\t"                                            \
+		HOTPATH__MOVE " %%xmm0, (%%r10, %%r8, 8)\n\t"                                             \
+		"addq $2, %%r8\n\t"                                                                       \
+		"cmpq %[n], %%r8\n\t"                                                                     \
+		"jb 76b\n\t"                                                                              \
+		"leaq (%%r10, %[n], 8), %%r10\n"                                                          \
+		"78:\n\t"                                                                                 \
+		"movq %%r9, (%%r10)\n\t"                                                                  \
+		"leaq 1(%%rdx, %[n]), %%rcx\n\t"                                                          \
+		"movq %%rcx, (%%rax)\n"                                                                   \
+		"72:\n\t"                                                                                 \
+		HOTPATH__IF_UNLOADABLE("movq $0, 8-1(%[rseq])\n\t")                                       \
+		"xorq %%rdx, %%rcx\n\t"                                                                   \
+		"shrq $15, %%rcx\n\t" /* a quarter of HOTPATH__RING_WORDS */                              \
+		"jnz %l[wake]\n\t"                                                                        \
+		".pushsection __rseq_failure, \"ax?\"\n\t"                                                \
+		".byte 0x0f, 0xb9, 0x3d\n\t" /* ud1, its operand the signature */                         \
+		".long 0x53053053\n"                                                                      \
+		"73:\n\t"                                                                                 \
+		"jmp %l[again]\n\t"                                                                       \
+		".popsection\n"                                                                           \
+		:                                                                                         \
+		: [rseq] "r"(rseq), [table] "r"(hotpath__ctl_v1.ctl.rings), [rings] "m"(hotpath__state_v1.rings), [src] "r"(words), [n] "r"(n) \
+		: "rax", "rcx", "rdx", "r8", "r9", "r10", "xmm0", "cc", "memory"                          \
+		: again, slow, wake)
+#endif
+
+/* Write a measurement of n words, the trailer not among them, into a ring. One word more can be read. */
+static inline __attribute__((always_inline)) void hotpath__commit(uint64_t slot, const uint64_t *words, uint64_t n)
+{
+#ifdef HOTPATH__RSEQ_RINGS
+	for (;;) {
+		uint64_t rseq = hotpath__rseq();
+		if (hotpath__likely(rseq != 0)) {
+			HOTPATH__RSEQ_RECORD(words, n);
+			return;
+		}
+	slow:
+		if (hotpath__slow_with_v1(slot, words, n))
+			return;
+	again:;
+	}
+wake:
+	hotpath__wake_v1();
+#else
+	while (!hotpath__slow_with_v1(slot, words, n))
+		;
+#endif
+}
+
+#define HOTPATH__INLINE_ATTRIBUTES 4
+#define HOTPATH__INLINE_WORDS 48
+
+/* Where the compiler knows how many attributes there are, and they are few, it also knows their types and mostly their keys. */
+static inline __attribute__((always_inline)) void hotpath__with(int kind, uint64_t slot, uint64_t bits, const hotpath_attr *attrs, size_t n_attrs)
+{
+	uint64_t words[HOTPATH__INLINE_WORDS];
+	const char *end = (const char *)(words + HOTPATH__INLINE_WORDS);
+	char *at;
+
+	if (!__builtin_constant_p(n_attrs) || n_attrs > HOTPATH__INLINE_ATTRIBUTES || hotpath__unlikely(slot == 0)) {
+		hotpath__with_v1(kind, slot, bits, attrs, n_attrs);
+		return;
+	}
+	at = hotpath__append(hotpath__begin(words, kind, slot, bits, n_attrs), end, attrs);
+	if (n_attrs > 1 && at)
+		at = hotpath__append(at, end, attrs + 1);
+	if (n_attrs > 2 && at)
+		at = hotpath__append(at, end, attrs + 2);
+	if (n_attrs > 3 && at)
+		at = hotpath__append(at, end, attrs + 3);
+	if (hotpath__likely(at != NULL))
+		hotpath__commit(slot, words, (uint64_t)(at - (char *)words) / 8);
+	else
+		hotpath__with_v1(kind, slot, bits, attrs, n_attrs);
+}
+
+static inline __attribute__((always_inline)) void hotpath_counter_add_with(hotpath_counter counter, uint64_t n, const hotpath_attr *attrs, size_t n_attrs)
+{
+	if (n_attrs == 0 || attrs == NULL)
+		hotpath_counter_add(counter, n);
+	else
+		hotpath__with(HOTPATH__COUNTER, counter.slot, n, attrs, n_attrs);
+}
+
+static inline __attribute__((always_inline)) void hotpath_updowncounter_add_with(hotpath_updowncounter counter, int64_t n, const hotpath_attr *attrs, size_t n_attrs)
+{
+	if (n_attrs == 0 || attrs == NULL)
+		hotpath_updowncounter_add(counter, n);
+	else
+		hotpath__with(HOTPATH__UPDOWNCOUNTER, counter.slot, (uint64_t)n, attrs, n_attrs);
+}
+
+static inline __attribute__((always_inline)) void hotpath_gauge_set_with(hotpath_gauge gauge, double v, const hotpath_attr *attrs, size_t n_attrs)
+{
+	uint64_t bits;
+
+	if (n_attrs == 0 || attrs == NULL) {
+		hotpath_gauge_set(gauge, v);
+		return;
+	}
+	memcpy(&bits, &v, sizeof bits);
+	hotpath__with(HOTPATH__GAUGE, gauge.slot, bits, attrs, n_attrs);
+}
+
+static inline __attribute__((always_inline)) void hotpath_histogram_record_with(hotpath_histogram histogram, double v, const hotpath_attr *attrs, size_t n_attrs)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &v, sizeof bits);
+	if (n_attrs == 0 || attrs == NULL)
+		hotpath_histogram_record(histogram, v);
+	else if (hotpath__unlikely(bits >= UINT64_C(0x7ff) << 52 && bits != UINT64_C(1) << 63))
+		hotpath__refuse_v1();
+	else
+		hotpath__with(HOTPATH__HISTOGRAM, histogram.slot, bits, attrs, n_attrs);
+}
+
 /* ---- System calls -------------------------------------------------------- */
 
 /* Made directly: errno stays as it was, nothing depends on feature macros, and all of it may run in a signal handler. */
@@ -687,7 +997,8 @@ enum { /* linux/fcntl.h, linux/mman.h, linux/stat.h and others: the same numbers
 	HOTPATH__MFD_CLOEXEC = 1, HOTPATH__MFD_ALLOW_SEALING = 2, HOTPATH__MFD_NOEXEC_SEAL = 8, HOTPATH__F_ADD_SEALS = 1033,
 	HOTPATH__SEALS = 1 /* SEAL */ | 2 /* SHRINK */ | 4 /* GROW */ | 16 /* FUTURE_WRITE */,
 	HOTPATH__PR_SET_NAME = 15, HOTPATH__PR_GET_NAME = 16, HOTPATH__COMM_SIZE = 16,
-	HOTPATH__FUTEX_WAIT_PRIVATE = 128, HOTPATH__FUTEX_WAKE_PRIVATE = 129,
+	HOTPATH__FUTEX_WAIT_PRIVATE = 128, HOTPATH__FUTEX_WAKE_PRIVATE = 129, HOTPATH__FUTEX_WAKE = 1,
+	HOTPATH__PROT_READ = 1, HOTPATH__MADV_REMOVE = 9, HOTPATH__S_IFMT = 0170000, HOTPATH__S_IFREG = 0100000,
 	HOTPATH__TMPFS_MAGIC = 0x01021994, HOTPATH__TRACEFS_MAGIC = 0x74726163
 };
 
@@ -780,7 +1091,13 @@ static inline uint64_t hotpath__index_offset(const struct hotpath__state *s)
 	return hotpath__stripes_offset(s) + s->stripe_count * s->stripe_size;
 }
 
-/* And behind that, with io_uring, what has changed (see hotpath__set_mark). */
+/* Where they are not, the measurement rings. */
+static inline uint64_t hotpath__rings_offset(const struct hotpath__state *s)
+{
+	return hotpath__index_offset(s);
+}
+
+/* And behind the index, with io_uring, what has changed (see hotpath__set_mark). */
 static inline uint64_t hotpath__marks_offset(const struct hotpath__state *s)
 {
 	return hotpath__index_offset(s) + s->stripe_size;
@@ -797,7 +1114,9 @@ static inline void hotpath__geometry(struct hotpath__state *s, int small_)
 	s->stripe_count = 1 + (cpus > 0 ? (uint64_t)cpus : 1);
 	if (s->stripe_count > most)
 		s->stripe_count = most;
-	s->total = hotpath__index_offset(s) + (hotpath__updates(s) ? s->stripe_size : 0) + (s->transport == HOTPATH__W_URING ? HOTPATH__MARKS_SIZE : 0);
+	s->ring_count = !small_ && (s->transport == HOTPATH__W_SHM || s->transport == HOTPATH__W_MEMFD) ? s->stripe_count + HOTPATH__RINGS_SPARE : 0;
+	s->total = hotpath__index_offset(s) + (hotpath__updates(s) ? s->stripe_size : 0) + (s->transport == HOTPATH__W_URING ? HOTPATH__MARKS_SIZE : 0) +
+		(s->ring_count << HOTPATH__RING_SHIFT);
 	s->small_ = (uint32_t)(small_ != 0);
 }
 
@@ -917,6 +1236,13 @@ static inline int hotpath__grow(struct hotpath__state *s, struct hotpath__ctl *c
 	if (!grown)
 		__atomic_store_n(&c->full, 1, __ATOMIC_RELAXED);
 	return grown;
+}
+
+#define HOTPATH__RING_USED (HOTPATH__RING_FIRST + 8 * HOTPATH__RING_WORDS) /* bytes; the rest is a hole */
+
+static inline char *hotpath__ring_at(const struct hotpath__state *s, uint64_t i)
+{
+	return s->base + hotpath__rings_offset(s) + (i << HOTPATH__RING_SHIFT);
 }
 
 /* ---- The process as the kernel tells it ----------------------------------- */
@@ -1737,27 +2063,37 @@ static inline long hotpath__fill(struct hotpath__state *s, char *m, const char *
 	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPES_OFFSET) = hotpath__stripes_offset(s);
 	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPE_SIZE) = s->stripe_size;
 	*HOTPATH__FIELD(m, HOTPATH__OFF_STRIPE_COUNT) = s->stripe_count;
+	if (s->ring_count) {
+		*HOTPATH__FIELD(m, HOTPATH__OFF_RINGS_OFFSET) = hotpath__rings_offset(s);
+		*HOTPATH__FIELD(m, HOTPATH__OFF_RING_SIZE) = UINT64_C(1) << HOTPATH__RING_SHIFT;
+		*HOTPATH__FIELD(m, HOTPATH__OFF_RING_WORDS) = HOTPATH__RING_WORDS;
+		*HOTPATH__FIELD(m, HOTPATH__OFF_RING_COUNT) = s->ring_count;
+	}
 	*HOTPATH__FIELD(m, HOTPATH__OFF_CATALOGUE_USED) = s->catalogue_end;
 	return 0;
 }
 
-/* Stripes that were in use before a fork stay accessible after it: the fork may have come, from a signal handler, between
- * the choice of a stripe and an atomic add to it. */
-static inline void hotpath__note_stripes(struct hotpath__state *s)
+/* Stripes and rings that were in use before a fork stay accessible after it: the fork may have come, from a signal handler, between
+ * the choice of a stripe and an atomic add to it, or while a locked ring was written. */
+static inline void hotpath__note_used(struct hotpath__state *s)
 {
-	uint64_t used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED);
+	uint64_t used = *HOTPATH__FIELD(s->base, HOTPATH__OFF_STRIPES_USED), rings = *HOTPATH__FIELD(s->base, HOTPATH__OFF_RINGS_USED);
 
 	if (s->accessible < used)
 		s->accessible = used;
+	if (s->accessible_rings < rings)
+		s->accessible_rings = rings;
 }
 
-static inline long hotpath__keep_stripes(const struct hotpath__state *s)
+static inline long hotpath__keep_accessible(const struct hotpath__state *s)
 {
 	uint64_t i;
 	long err = 0;
 
 	for (i = 1; i < s->accessible && err == 0; i++)
 		err = hotpath__reserve(s, s->base + hotpath__stripes_offset(s) + i * s->stripe_size, 0, 8 * s->words_reserved, 0);
+	for (i = 0; i < s->accessible_rings && err == 0; i++)
+		err = hotpath__reserve(s, hotpath__ring_at(s, i), 0, HOTPATH__RING_USED, 0);
 	return err;
 }
 
@@ -1766,11 +2102,11 @@ static inline long hotpath__inherit(struct hotpath__state *s, int fd)
 {
 	long err;
 
-	hotpath__note_stripes(s);
+	hotpath__note_used(s);
 	err = hotpath__map(s->base, s->total, fd) ? 0 : -ENOMEM;
 	if (err == 0)
 		err = hotpath__reserve_used(s, s->base, s->catalogue_end, 1);
-	return err ? err : hotpath__keep_stripes(s);
+	return err ? err : hotpath__keep_accessible(s);
 }
 
 /* Make a segment of a new file: with a name in a directory or, without one (-1), sealed. The mapping goes to s->base, or becomes it. */
@@ -1951,7 +2287,7 @@ static inline int hotpath__privatise(struct hotpath__state *s)
 	uint64_t size = hotpath__whole_pages(s, s->catalogue_end);
 
 	if (s->base) {
-		hotpath__note_stripes(s);
+		hotpath__note_used(s);
 		copy = hotpath__allocate(size);
 		if (copy == NULL)
 			return 0;
@@ -1969,7 +2305,7 @@ static inline int hotpath__privatise(struct hotpath__state *s)
 		hotpath__renumber(s);
 	if (copy)
 		hotpath__unmap(copy, size);
-	return hotpath__keep_stripes(s) == 0;
+	return hotpath__keep_accessible(s) == 0;
 }
 
 /* ---- user_events (linux/user_events.h) --------------------------------------- */
@@ -2161,8 +2497,6 @@ enum {
 	HOTPATH__RETRY = 1000 * HOTPATH__MILLISECOND,
 	HOTPATH__SERIES_SIZE = 65536 /* bytes of records in a message, if there are several */
 };
-
-extern int hotpath__clock_gettime(int clock, uint64_t *time) __asm__("clock_gettime"); /* without a system call, and hidden by strict -std=c11 */
 
 static inline uint64_t hotpath__clock(const struct hotpath__uring *u)
 {
@@ -3161,6 +3495,9 @@ static inline int hotpath__start(struct hotpath__state *s, struct hotpath__ctl *
 		s->where = HOTPATH__W_NOMEM;
 		return 0;
 	}
+	s->first_word = hotpath__slot(s, HOTPATH__COUNTER, 0);
+	s->first_gauge = hotpath__slot(s, HOTPATH__GAUGE, 0);
+	s->rings = hotpath__address(hotpath__ring_at(s, 0)) - (UINT64_C(1) << HOTPATH__RING_SHIFT);
 #ifdef HOTPATH__RSEQ
 	/* glibc 2.36 says size 20 though mm_cid, at 24, is live: the kernel's word counts. */
 	if (&__rseq_offset && &__rseq_size && __rseq_size != 0 && getauxval(27 /* AT_RSEQ_FEATURE_SIZE */) >= 28 && !s->small_)
@@ -3612,6 +3949,408 @@ HOTPATH__COLD void hotpath__slow_set_v1(uint64_t slot, uint64_t bits)
 		hotpath__changed(s, word, __atomic_load_n(&c->segment, __ATOMIC_RELAXED));
 }
 
+/* ---- Measurements: the slow path ----------------------------------------------- */
+
+/* Map the doorbell of the directory, if it is not the one that is mapped. */
+static inline void hotpath__look_for_bell(struct hotpath__state *s)
+{
+	static const char name[] = HOTPATH__DOORBELL;
+	long flags = HOTPATH__O_NOFOLLOW | HOTPATH__O_NONBLOCK | HOTPATH__O_CLOEXEC, dir, fd;
+	struct hotpath__bell *b = &s->bell;
+	struct hotpath__statx st, directory;
+
+	dir = hotpath__sys(SYS_openat, HOTPATH__AT_FDCWD, hotpath__address(s->path), HOTPATH__O_DIRECTORY | flags, 0, 0, 0);
+	if (dir < 0)
+		return;
+	fd = hotpath__sys(SYS_openat, dir, hotpath__address(name), flags, 0, 0, 0);
+	if (fd >= 0) {
+		if (hotpath__stat((int)fd, "", &st) && hotpath__stat((int)dir, "", &directory) && (st.mode & HOTPATH__S_IFMT) == HOTPATH__S_IFREG &&
+			hotpath__device(&st) == hotpath__device(&directory) && (st.ino != b->inode || hotpath__device(&st) != b->device) &&
+			!hotpath__failed(hotpath__sys(SYS_mmap, b->page, s->page, HOTPATH__PROT_READ, HOTPATH__MAP_SHARED | (long)HOTPATH__MAP_FIXED, fd, 0))) {
+			b->device = hotpath__device(&st);
+			__atomic_store_n(&b->inode, st.ino, __ATOMIC_RELEASE);
+		}
+		hotpath__sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	}
+	hotpath__sys(SYS_close, dir, 0, 0, 0, 0, 0);
+}
+
+/* Called with the lock held, for each ring. */
+static inline void hotpath__hang_bell(struct hotpath__state *s)
+{
+	if (s->where != HOTPATH__W_SHM || s->bell.page)
+		return;
+	__atomic_store_n(&s->bell.page, hotpath__address(hotpath__map(NULL, s->page, -1)), __ATOMIC_RELAXED);
+	if (s->bell.page)
+		hotpath__look_for_bell(s);
+}
+
+/* Returns whether somebody waited. */
+static inline int hotpath__ring_bell(const struct hotpath__bell *b)
+{
+	return __atomic_load_n(&b->inode, __ATOMIC_ACQUIRE) != 0 && hotpath__sys(SYS_futex, b->page, HOTPATH__FUTEX_WAKE, HOTPATH__DOORBELL_WAITERS, 0, 0, 0) > 0;
+}
+
+/* Wake a collector, as a quarter of a ring was filled. Where none waits it may be that another one has come, and made the file anew. */
+HOTPATH__COLD void hotpath__wake_v1(void)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__bell *b = &s->bell;
+	uint64_t t[2] = {0, 0}, now, looked;
+
+	if (s->where != HOTPATH__W_SHM || __atomic_load_n(&b->page, __ATOMIC_RELAXED) == 0 || hotpath__ring_bell(b))
+		return;
+	hotpath__clock_gettime(HOTPATH__CLOCK_MONOTONIC_COARSE, t);
+	now = t[0] * 1000000000 + t[1];
+	looked = __atomic_load_n(&b->looked, __ATOMIC_RELAXED);
+	if (now - looked < HOTPATH__RETRY || !__atomic_compare_exchange_n(&b->looked, &looked, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	hotpath__look_for_bell(s);
+	hotpath__ring_bell(b);
+}
+
+/* Reserve a further ring, and return its number plus 1, or 0. Called with the lock held. */
+static inline uint16_t hotpath__new_ring(struct hotpath__state *s, struct hotpath__ctl *c)
+{
+	uint64_t *used = HOTPATH__FIELD(s->base, HOTPATH__OFF_RINGS_USED), i = *used;
+
+	if (i < s->ring_count && s->placed && !s->detached) {
+		if (hotpath__reserve(s, hotpath__ring_at(s, i), 0, HOTPATH__RING_USED, 1) == 0) {
+			__atomic_store_n(used, i + 1, __ATOMIC_RELEASE);
+			hotpath__hang_bell(s);
+			return (uint16_t)(i + 1);
+		}
+		/* Part of a ring is of no use here, and may be what others lack. */
+		hotpath__sys(SYS_madvise, hotpath__address(hotpath__ring_at(s, i)), HOTPATH__RING_USED, HOTPATH__MADV_REMOVE, 0, 0, 0);
+	}
+	__atomic_store_n(&c->rings_full, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* The ring of a concurrency id, made if need be. */
+static inline int hotpath__own_ring(struct hotpath__state *s, struct hotpath__ctl *c, uint64_t id)
+{
+	uint64_t mask;
+
+	if (id >= HOTPATH__RING_IDS)
+		return 0;
+	if (__atomic_load_n(&c->rings[id], __ATOMIC_ACQUIRE) == 0 && !__atomic_load_n(&c->rings_full, __ATOMIC_RELAXED)) {
+		hotpath__lock(c, &mask);
+		if (c->started && c->rings[id] == 0)
+			__atomic_store_n(&c->rings[id], hotpath__new_ring(s, c), __ATOMIC_RELEASE);
+		hotpath__unlock(c, &mask);
+	}
+	return __atomic_load_n(&c->rings[id], __ATOMIC_ACQUIRE) != 0;
+}
+
+/* A ring that is ours until it is unlocked, NULL if there is none. One is made where all are taken or, where that cannot be, those are
+ * let run who were preempted with theirs. */
+static inline char *hotpath__lock_ring(struct hotpath__state *s, struct hotpath__ctl *c, uint64_t first)
+{
+	int yielded = 0;
+
+	for (;;) {
+		uint32_t n = __atomic_load_n(&c->shared_count, __ATOMIC_ACQUIRE), i;
+		uint16_t made = 0;
+		uint64_t mask;
+		for (i = 0; i < n; i++) {
+			uint64_t number = __atomic_load_n(&c->shared_rings[(first + i) % n], __ATOMIC_RELAXED);
+			char *ring = hotpath__ring_at(s, number - 1);
+			uint32_t unlocked = 0;
+			if (number == 0) /* in a child that a signal handler made just now */
+				return NULL;
+			if (__atomic_compare_exchange_n((uint32_t *)(void *)(ring + HOTPATH__RING_LOCK), &unlocked, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+				return ring;
+		}
+		if (n == HOTPATH__SHARED_RINGS || __atomic_load_n(&c->rings_full, __ATOMIC_RELAXED)) {
+			if (n == 0 || yielded++ == HOTPATH__YIELDS)
+				return NULL;
+			hotpath__sys(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+			continue;
+		}
+		hotpath__lock(c, &mask);
+		if (c->started && c->shared_count == n && (made = hotpath__new_ring(s, c)) != 0) {
+			__atomic_store_n(&c->shared_rings[n], made, __ATOMIC_RELAXED);
+			__atomic_store_n(&c->shared_count, n + 1, __ATOMIC_RELEASE);
+		}
+		hotpath__unlock(c, &mask);
+		if (__atomic_load_n(&c->started, __ATOMIC_RELAXED) == 0)
+			return NULL;
+	}
+}
+
+/* Write a measurement into a ring that is locked. Returns 0 in a child that a signal handler has made since: that ring is its parent's. */
+static inline int hotpath__write_ring(const struct hotpath__state *s, const struct hotpath__ctl *c, char *ring, uint64_t pid, const uint64_t *words, uint64_t n)
+{
+	uint64_t *head = HOTPATH__FIELD(ring, HOTPATH__RING_HEAD), at = __atomic_load_n(head, __ATOMIC_RELAXED), i, trailer;
+	uint64_t *place = HOTPATH__FIELD(ring, HOTPATH__RING_FIRST);
+
+	trailer = place[(at - 1) % HOTPATH__RING_WORDS] >> HOTPATH__TRAILER_WORDS_BITS;
+	/* These come after the head of the one before, since the lock was taken after it; on other processors it takes more for third parties to see that. */
+#if !defined(__x86_64__) && !defined(__aarch64__)
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+	for (i = 0; i < n; i++)
+		__atomic_store_n(&place[(at + i) % HOTPATH__RING_WORDS], words[i], __ATOMIC_RELAXED);
+	__atomic_store_n(&place[(at + n) % HOTPATH__RING_WORDS], (trailer + 1) << HOTPATH__TRAILER_WORDS_BITS | (n + 1), __ATOMIC_RELAXED);
+	if (__atomic_load_n(&c->started, __ATOMIC_RELAXED) == 0 || __atomic_load_n(&s->pid, __ATOMIC_RELAXED) != pid)
+		return 0;
+	__atomic_store_n(head, at + n + 1, __ATOMIC_RELEASE);
+	__atomic_store_n((uint32_t *)(void *)(ring + HOTPATH__RING_LOCK), 0, __ATOMIC_RELEASE);
+	if ((at ^ (at + n + 1)) / (HOTPATH__RING_WORDS / 4))
+		hotpath__wake_v1();
+	return 1;
+}
+
+/* ---- Where updates are sent, a measurement is one of the series that has all the attributes */
+
+/* Add the attributes at `from` to an identity; strings end with a zero where they are copied to. */
+static inline int hotpath__add_attributes(struct hotpath__identity *id, const char *from, uint32_t n, char (*strings)[HOTPATH__MAX_STRING + 1])
+{
+	for (; n > 0; n--, strings++) {
+		struct hotpath__attribute head;
+		struct hotpath__pair pair = {from + sizeof head, NULL, 0, 0, 0};
+		const char *value;
+
+		memcpy(&head, from, sizeof head);
+		pair.key_len = head.key_len;
+		pair.type = head.type;
+		value = pair.key + head.key_len;
+		if (head.type == HOTPATH__TYPE_STRING) {
+			memcpy(*strings, value, head.value_len);
+			(*strings)[head.value_len] = 0;
+			pair.string = *strings;
+		} else {
+			memcpy(&pair.bits, value, 8);
+		}
+		if (!hotpath__pair_add(id, pair))
+			return 0;
+		from += hotpath__pad(sizeof head + head.key_len + head.value_len);
+	}
+	return 1;
+}
+
+/* The record of a handle. */
+static inline const char *hotpath__record_of(const struct hotpath__state *s, uint64_t slot)
+{
+	const char *record = s->base + HOTPATH__AREA, *end = record + s->catalogue_end;
+	uint64_t word;
+
+	for (record += hotpath__get(record, HOTPATH__RECORD_SIZE, 4); record < end; record += hotpath__get(record, HOTPATH__RECORD_SIZE, 4)) {
+		record += hotpath__number_size(s);
+		memcpy(&word, record + HOTPATH__RECORD_SLOT, 8);
+		if (hotpath__slot(s, record[HOTPATH__RECORD_KIND], word) == slot)
+			return record;
+	}
+	return NULL;
+}
+
+/* Make the series, or find it. The attributes are those of a measurement; NULL for all that are too many. Called with the lock held. */
+static inline uint64_t hotpath__joint(struct hotpath__state *s, uint64_t slot, const char *attributes, uint32_t n)
+{
+	struct hotpath__identity *id = &hotpath__scratch_v1.id;
+	const char *record = hotpath__record_of(s, slot);
+	uint32_t description;
+
+	if (record == NULL)
+		return 0;
+	if (record[HOTPATH__RECORD_FLAGS] & HOTPATH__FLAG_OVERFLOW)
+		return slot;
+	memset(id, 0, sizeof *id);
+	id->kind = record[HOTPATH__RECORD_KIND];
+	id->name = record + HOTPATH__RECORD_HEADER_SIZE;
+	id->name_len = hotpath__get(record, HOTPATH__RECORD_NAME_LEN, 2);
+	id->unit = id->name + id->name_len;
+	id->unit_len = hotpath__get(record, HOTPATH__RECORD_UNIT_LEN, 2);
+	if (attributes == NULL)
+		return hotpath__fold(s, id);
+	description = hotpath__get(record, HOTPATH__RECORD_DESCRIPTION_LEN, 4);
+	id->description = (char *)memcpy(hotpath__scratch_v1.description, id->unit + id->unit_len, description);
+	hotpath__scratch_v1.description[description] = 0;
+	return hotpath__add_attributes(id, record + hotpath__attributes_offset(record), hotpath__get(record, HOTPATH__RECORD_ATTRIBUTES, 2), hotpath__scratch_v1.strings) &&
+		hotpath__add_attributes(id, attributes, n, hotpath__scratch_v1.strings + HOTPATH__MAX_ATTRIBUTES) ? hotpath__series(s, id) : 0;
+}
+
+/* What is known of a set of attributes: its series, then the handle, then how many bytes of attributes follow. */
+struct hotpath__set { uint64_t series, slot, size; };
+
+static inline struct hotpath__set *hotpath__set_at(const struct hotpath__state *s, uint64_t place)
+{
+	return (struct hotpath__set *)(void *)(s->sets_bytes + 8 * place);
+}
+
+/* The place of a set in the table, or the empty one where it belongs. */
+static inline uint32_t *hotpath__find_set(const struct hotpath__state *s, uint64_t slot, const char *attributes, uint64_t size)
+{
+	uint64_t i = hotpath__finish(hotpath__fnv(slot, attributes, size));
+
+	for (;; i++) {
+		uint32_t *place = &s->sets[i % HOTPATH__SETS], at = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+		const struct hotpath__set *set = hotpath__set_at(s, at);
+		if (at == 0 || (set->slot == slot && set->size == size && memcmp(set + 1, attributes, (size_t)size) == 0))
+			return place;
+	}
+}
+
+static inline uint64_t hotpath__known(const struct hotpath__state *s, uint64_t slot, const char *attributes, uint64_t size)
+{
+	uint32_t at = __atomic_load_n(&s->sets, __ATOMIC_ACQUIRE) ? __atomic_load_n(hotpath__find_set(s, slot, attributes, size), __ATOMIC_ACQUIRE) : 0;
+
+	return at ? hotpath__set_at(s, at)->series : 0;
+}
+
+/* Called with the lock held. */
+static inline int hotpath__prepare_sets(struct hotpath__state *s)
+{
+	char *table;
+
+	if (s->sets)
+		return 1;
+	table = hotpath__allocate(HOTPATH__SETS * sizeof *s->sets + HOTPATH__SETS_SIZE);
+	if (table == NULL)
+		return 0;
+	s->sets_bytes = table + HOTPATH__SETS * sizeof *s->sets;
+	s->sets_used = 1;
+	__atomic_store_n(&s->sets, (uint32_t *)(void *)table, __ATOMIC_RELEASE);
+	return 1;
+}
+
+static inline void hotpath__remember(struct hotpath__state *s, uint64_t slot, const char *attributes, uint64_t size, uint64_t series)
+{
+	const struct hotpath__set set = {series, slot, size};
+	uint64_t at = s->sets_used;
+
+	memcpy(hotpath__set_at(s, at), &set, sizeof set);
+	memcpy(hotpath__set_at(s, at) + 1, attributes, (size_t)size);
+	s->sets_used = at + (sizeof set + size) / 8;
+	s->sets_count++;
+	__atomic_store_n(hotpath__find_set(s, slot, attributes, size), (uint32_t)at, __ATOMIC_RELEASE);
+}
+
+/* The series of a set, for which the lock is taken once. Three quarters of the room are for sets. What is beyond goes to the handle's
+ * overflow series, which is that of an empty set. */
+static inline uint64_t hotpath__set_series(struct hotpath__state *s, struct hotpath__ctl *c, uint64_t slot, const char *attributes, uint32_t n, uint64_t size)
+{
+	uint64_t mask, series = hotpath__known(s, slot, attributes, size);
+
+	if (series == 0 && __atomic_load_n(&s->sets_full, __ATOMIC_RELAXED))
+		series = hotpath__known(s, slot, attributes, 0);
+	if (series)
+		return series;
+	hotpath__lock(c, &mask);
+	if (c->started && hotpath__prepare_sets(s)) {
+		if (s->sets_count >= HOTPATH__SETS / 2 || 8 * s->sets_used + sizeof(struct hotpath__set) + size > HOTPATH__SETS_SIZE / 4 * 3)
+			__atomic_store_n(&s->sets_full, 1, __ATOMIC_RELAXED);
+		if (s->sets_full)
+			size = 0;
+		series = hotpath__known(s, slot, attributes, size);
+		if (series == 0) {
+			series = hotpath__joint(s, slot, size ? attributes : NULL, n);
+			if (series)
+				hotpath__remember(s, slot, attributes, size, series);
+		}
+	}
+	hotpath__unlock(c, &mask);
+	return series;
+}
+
+static inline void hotpath__count_with(struct hotpath__state *s, struct hotpath__ctl *c, uint64_t slot, const uint64_t *words, uint64_t n)
+{
+	struct hotpath__measurement head;
+	const char *attributes = (const char *)words + HOTPATH__MEASUREMENT_HEADER_SIZE;
+	uint64_t series;
+	double v;
+
+	memcpy(&head, words, sizeof head);
+	if (head.kind == HOTPATH__GAUGE)
+		attributes += 8;
+	series = hotpath__set_series(s, c, slot, attributes, head.attributes, (uint64_t)((const char *)(words + n) - attributes));
+	memcpy(&v, &head.value, sizeof v);
+	if (series == 0) {
+		hotpath__refuse_v1();
+	} else if (head.kind == HOTPATH__GAUGE) {
+		hotpath_gauge gauge = {series};
+		hotpath_gauge_set(gauge, v);
+	} else if (head.kind == HOTPATH__HISTOGRAM) {
+		hotpath_histogram histogram = {series};
+		hotpath_histogram_record(histogram, v);
+	} else {
+		hotpath__add(series, head.value);
+	}
+}
+
+/* Record where the fast path cannot. Returns 0 to have it tried again. */
+HOTPATH__COLD int hotpath__slow_with_v1(uint64_t slot, const uint64_t *words, uint64_t n)
+{
+	struct hotpath__state *s = &hotpath__state_v1;
+	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
+	int started = hotpath__started(s);
+	int64_t id = hotpath__id(s);
+	uint64_t pid = __atomic_load_n(&s->pid, __ATOMIC_RELAXED);
+	char *ring;
+
+	if (!started)
+		return 1;
+	if (hotpath__updates(s)) {
+		hotpath__count_with(s, c, slot, words, n);
+		return 1;
+	}
+#ifdef HOTPATH__RSEQ_RINGS
+	if (s->rseq && id >= 0 && hotpath__own_ring(s, c, (uint64_t)id))
+		return 0;
+#endif
+	ring = hotpath__lock_ring(s, c, (uint64_t)id);
+	if (ring)
+		return hotpath__write_ring(s, c, ring, pid, words, n);
+	if (__atomic_load_n(&c->started, __ATOMIC_RELAXED) == 0) /* a signal handler has forked meanwhile */
+		return 0;
+	__atomic_fetch_add(HOTPATH__FIELD(s->base, HOTPATH__OFF_UNRECORDED), 1, __ATOMIC_RELAXED);
+	return 1;
+}
+
+/* The length of the part of a text that is recorded. */
+HOTPATH__COLD uint64_t hotpath__cut_v1(const char *text)
+{
+	uint64_t n = HOTPATH__MAX_STRING;
+
+	while (n > HOTPATH__MAX_STRING - 3 && (text[n] & 0xc0) == 0x80) /* in a character, which has 4 bytes at most */
+		n--;
+	return n;
+}
+
+/* Record what fits into this many words, one of which stays free. Returns 0 if it does not, or cannot be. */
+static inline __attribute__((always_inline)) int hotpath__record_within(uint64_t *words, uint64_t size, int kind, uint64_t slot, uint64_t bits,
+	const hotpath_attr *attrs, size_t n_attrs)
+{
+	char *at = hotpath__begin(words, kind, slot, bits, n_attrs);
+	size_t i;
+
+	for (i = 0; i < n_attrs && at; i++)
+		at = hotpath__append(at, (const char *)(words + size), &attrs[i]);
+	if (at)
+		hotpath__commit(slot, words, (uint64_t)(at - (char *)words) / 8);
+	return at != NULL;
+}
+
+HOTPATH__WARM void hotpath__with_v1(int kind, uint64_t slot, uint64_t bits, const hotpath_attr *attrs, size_t n_attrs)
+{
+	uint64_t words[HOTPATH__INLINE_WORDS];
+
+	if (slot == 0 || n_attrs > HOTPATH__MAX_ATTRIBUTES)
+		hotpath__refuse_v1();
+	else if (!hotpath__record_within(words, HOTPATH__INLINE_WORDS, kind, slot, bits, attrs, n_attrs))
+		hotpath__large_v1(kind, slot, bits, attrs, n_attrs);
+}
+
+/* A function of its own, since stacks may be small. */
+HOTPATH__COLD void hotpath__large_v1(int kind, uint64_t slot, uint64_t bits, const hotpath_attr *attrs, size_t n_attrs)
+{
+	uint64_t words[HOTPATH__MAX_MEASUREMENT];
+
+	if (!hotpath__record_within(words, HOTPATH__MAX_MEASUREMENT, kind, slot, bits, attrs, n_attrs))
+		hotpath__refuse_v1();
+}
+
 /* What to do where an error keeps segments from a directory. */
 static inline const char *hotpath__advice(uint32_t error)
 {
@@ -3676,7 +4415,7 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 	struct hotpath__state *s = &hotpath__state_v1;
 	struct hotpath__ctl *c = &hotpath__ctl_v1.ctl;
 	unsigned long series;
-	uint64_t mask;
+	uint64_t mask, unrecorded;
 	int n = 0;
 
 	if (__atomic_load_n(&s->guarded, __ATOMIC_ACQUIRE) == 0)
@@ -3727,6 +4466,8 @@ HOTPATH__COLD const char *hotpath__status_v1(void)
 	}
 	if (s->oversized)
 		HOTPATH__SAY("; %u of them are too long for an event and stay in private memory", s->oversized);
+	if (s->base && (unrecorded = __atomic_load_n(HOTPATH__FIELD(s->base, HOTPATH__OFF_UNRECORDED), __ATOMIC_RELAXED)) != 0)
+		HOTPATH__SAY("; %lu measurements with attributes of their own went unrecorded", (unsigned long)unrecorded);
 	if (s->detached)
 		HOTPATH__SAY("; the latest series are in private memory, since no more could be reserved");
 	if (s->problems)

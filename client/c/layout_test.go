@@ -28,6 +28,8 @@ var layout = map[string]int{
 	"OFF_CATALOGUE_USED": segment.OffCatalogueUsed, "OFF_STRIPES_USED": segment.OffStripesUsed,
 	"OFF_REFUSED": segment.OffRefused, "OFF_FOLDED": segment.OffFolded, "OFF_UNPLACED": segment.OffUnplaced,
 	"OFF_REJECTED": segment.OffRejected, "HEADER_SIZE": segment.HeaderSize,
+	"OFF_RINGS_OFFSET": segment.OffRingsOffset, "OFF_RING_SIZE": segment.OffRingSize, "OFF_RING_WORDS": segment.OffRingWords,
+	"OFF_RING_COUNT": segment.OffRingCount, "OFF_RINGS_USED": segment.OffRingsUsed, "OFF_UNRECORDED": segment.OffUnrecorded,
 
 	"RECORD_SIZE": segment.RecordSize, "RECORD_KIND": segment.RecordKind, "RECORD_FLAGS": segment.RecordFlags,
 	"RECORD_ATTRIBUTES": segment.RecordAttributes, "RECORD_SLOT": segment.RecordSlot,
@@ -50,6 +52,12 @@ var layout = map[string]int{
 	"HISTOGRAM_CLAMPED": segment.HistogramClamped, "HISTOGRAM_FIRST_BUCKET": segment.HistogramFirstBucket,
 	"HISTOGRAM_BUCKETS": segment.HistogramBuckets, "HISTOGRAM_WORDS": segment.HistogramWords,
 	"HISTOGRAM_SCALE": segment.HistogramScale, "HISTOGRAM_OFFSET": segment.HistogramOffset,
+
+	"DOORBELL_WAITERS": segment.DoorbellWaiters, "RING_HEAD": segment.RingHead, "RING_LOCK": segment.RingLock, "RING_FIRST": segment.RingFirst,
+	"MEASUREMENT_SLOT": segment.MeasurementSlot, "MEASUREMENT_KIND": segment.MeasurementKind,
+	"MEASUREMENT_ATTRIBUTES": segment.MeasurementAttributes, "MEASUREMENT_VALUE": segment.MeasurementValue,
+	"MEASUREMENT_TIME": segment.MeasurementTime, "MEASUREMENT_HEADER_SIZE": segment.MeasurementHeaderSize,
+	"MAX_MEASUREMENT": segment.MaxMeasurement, "TRAILER_WORDS_BITS": segment.TrailerWordsBits,
 }
 
 // events is the same for the event of user_events. Fields count from the first.

@@ -402,8 +402,10 @@ static void atfork(void)
 
 static void on_small_stack(int signal)
 {
-	(void)signal;
+	const hotpath_attr attr = HOTPATH_INT("signal", signal);
+
 	hotpath_counter_add(shared_counter, 1);
+	hotpath_counter_add_with(shared_counter, 1, &attr, 1);
 }
 
 static void *first_count(void *unused)

@@ -9,8 +9,11 @@ void second_file(void)
 	hotpath_counter c = hotpath_counter_new("mixed.counter", "1", "", NULL, 0);
 	int i;
 
-	for (i = 0; i < 100000; i++)
+	for (i = 0; i < 100000; i++) {
+		const hotpath_attr attr = HOTPATH_INT("i", i % 4);
 		hotpath_counter_add(c, 1);
+		hotpath_counter_add_with(c, 1, &attr, 1);
+	}
 	hotpath_histogram_record(hotpath_histogram_new("mixed.histogram", "", "", NULL, 0), 1);
 }
 #else
@@ -19,8 +22,11 @@ static void *count(void *unused)
 	hotpath_counter c = hotpath_counter_new("mixed.counter", "1", "", NULL, 0);
 	int i;
 
-	for (i = 0; i < 100000; i++)
+	for (i = 0; i < 100000; i++) {
+		const hotpath_attr attr = HOTPATH_INT("i", i % 4);
 		hotpath_counter_add(c, 1);
+		hotpath_counter_add_with(c, 1, &attr, 1);
+	}
 	hotpath_histogram_record(hotpath_histogram_new("mixed.histogram", "", "", NULL, 0), 1);
 	second_file();
 	return unused;

@@ -25,7 +25,7 @@ enum { VALUES = 1024, MANY = 64, BURST = 1000 };
 static const char *prefix;
 static hotpath_counter adds, many[MANY];
 static hotpath_gauge level;
-static hotpath_histogram values;
+static hotpath_histogram values, requests;
 static double samples[VALUES];
 static uint16_t ranks[VALUES]; /* of buckets, about as many as the samples fall into */
 static uint64_t shared;
@@ -114,6 +114,18 @@ static void histogram_record(uint64_t n, struct own *own)
 	(void)own;
 	while (n--)
 		hotpath_histogram_record(values, samples[n % VALUES]);
+}
+
+/* What a server records of a request: attributes that are known when it has been answered. */
+static void histogram_record_with(uint64_t n, struct own *own)
+{
+	static const char *const methods[] = {"GET", "POST"}, *const routes[] = {"/users", "/orders", "/items", "/login"};
+
+	(void)own;
+	while (n--) {
+		const hotpath_attr attrs[] = {HOTPATH_STR("http.request.method", methods[n % 2]), HOTPATH_STR("http.route", routes[n % 4])};
+		hotpath_histogram_record_with(requests, samples[n % VALUES], attrs, 2);
+	}
 }
 
 static void getppid_call(uint64_t n, struct own *own)
@@ -291,11 +303,13 @@ static void make_many(void)
 	}
 }
 static void make_level(void) { level = hotpath_gauge_new(series_name("level"), "1", NULL, NULL, 0); }
+static void make_requests(void) { requests = hotpath_histogram_new(series_name("requests"), "s", NULL, NULL, 0); }
 static void make_values(void) { values = hotpath_histogram_new(series_name("values"), "s", NULL, NULL, 0); }
 
 static const struct subject subjects[] = {
 	{"bare_add", bare_add, NULL}, {"lock_add", lock_add, NULL}, {"bare_store", bare_store, NULL}, {"bucket_and_sum", bucket_and_sum, NULL},
 	{"counter_add", counter_add, make_adds}, {"gauge_set", gauge_set, make_level}, {"histogram_record", histogram_record, make_values},
+	{"histogram_record_with", histogram_record_with, make_requests},
 	{"getppid", getppid_call, NULL}, {"write_nowhere", write_nowhere, open_nowhere}, {"write_event", write_event, register_event},
 	{"statsd_udp", statsd_udp, connect_udp}, {"statsd_unix", statsd_unix, connect_unix}, {"probed", probed, NULL},
 	{"many_add", many_add, make_many}, {"burst_add", burst_add, make_many}, {"ring_nop", ring_nop, make_ring},
