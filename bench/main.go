@@ -88,6 +88,7 @@ func (r *report) run(micro, collection measure.Plan, root string) (err error) {
 	} else {
 		for _, bench := range []func() ([]row, error){
 			func() ([]row, error) { return benchC(ctx, micro, temporary) },
+			func() ([]row, error) { return benchRings(ctx, micro, temporary) },
 			func() ([]row, error) { return r.benchURing(ctx, micro, temporary) },
 			func() ([]row, error) { return r.benchPeers(ctx, micro, root, temporary) },
 		} {

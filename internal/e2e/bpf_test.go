@@ -11,10 +11,9 @@ const findingMemfds = "{collection_interval: 200ms, bpf: {}}"
 
 func TestMemfdsValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 	v := startVictoria(t)
-	before := startThrough(t, inMemfds, cProgram(t, "values")) // than the Collector
 	startCollector(t, settings{receiver: findingMemfds, endpoint: v.url + "/opentelemetry/v1/metrics"}.yaml())
 	checkValues(t, v, map[string]*client{
-		"values": before,
+		"values": startThrough(t, inMemfds, cProgram(t, "values")),
 		"app":    startThrough(t, []string{"HOTPATH_DIR=/nowhere"}, goApp().use(t), "values"), // has no other way
 	})
 }

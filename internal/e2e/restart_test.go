@@ -104,25 +104,32 @@ func checkTallies(t *testing.T, got map[int64]tally, entries map[int64]entry) {
 	}
 }
 
-// lastValues sums up, by pid, the last value of each series that counts, and checks
-// that totals never fell on the way.
-func lastValues(t *testing.T, b *backend) map[int64]tally {
+// seriesKey is a series of a process.
+type seriesKey struct {
+	who    who
+	series string
+}
+
+// rising returns the last point of each series, and checks that no total fell, or began anew, on the way.
+func rising(t *testing.T, b *backend) map[seriesKey]point {
 	t.Helper()
-	type key struct {
-		who    who
-		series string
-	}
-	last := map[key]point{}
+	last := map[seriesKey]point{}
 	for _, p := range b.points(func(p *point) bool { return !p.noValue }) {
-		k := key{p.who, p.series}
+		k := seriesKey{p.who, p.series}
 		if before, ok := last[k]; ok && (p.time < before.time || p.start != before.start ||
 			p.integer < before.integer || p.histogram.count < before.histogram.count) {
 			t.Errorf("%v fell from %+v to %+v", k, before, p)
 		}
 		last[k] = p
 	}
+	return last
+}
+
+// lastValues sums up, by pid, the last value of each series that counts.
+func lastValues(t *testing.T, b *backend) map[int64]tally {
+	t.Helper()
 	got := map[int64]tally{}
-	for k, p := range last {
+	for k, p := range rising(t, b) {
 		g := got[k.who.pid]
 		switch p.name {
 		case "churn.done", "churn.late":

@@ -41,6 +41,15 @@ func checkValues(t *testing.T, v *victoriaMetrics, clients map[string]*client) {
 				{"shop.orders", map[string]string{"region": `eu "west"é`, "shard": "-5", "ratio": "0.25", "paid": "false"}, 7},
 				{"shop.carts", nil, -3},
 				{"shop.temperature", nil, -3.25},
+				{"shop.answers", map[string]string{"route": "/pay", "code": "200", "ratio": "0.5", "cached": "true"}, 50},
+				{"shop.answers", map[string]string{"route": "/cart", "code": "200", "ratio": "0.5", "cached": "true"}, 50},
+				{"shop.waiting", map[string]string{"route": "/pay"}, 150},
+				{"shop.waiting", map[string]string{"route": "/cart"}, -50},
+				{"shop.load", map[string]string{"route": "/pay"}, 98},
+				{"shop.load", map[string]string{"route": "/cart"}, 99},
+				{"shop.size_count", map[string]string{"route": "/pay"}, 50},
+				{"shop.size_sum", map[string]string{"route": "/pay"}, 200},
+				{"shop.size_count", map[string]string{"route": "/cart"}, 50},
 				{"shop.latency_count", nil, 1005},
 				{"shop.latency_sum", nil, 500.5},
 			} {
@@ -65,7 +74,7 @@ func checkValues(t *testing.T, v *victoriaMetrics, clients map[string]*client) {
 	}
 	// A point without a value has no buckets, so this backend lets those run out in its own time.
 	eventually(t, 30*time.Second, "end of the series of killed processes", func() bool {
-		return len(v.query(`{"service.name"="shop", __name__!="shop.latency_bucket"}`)) == 0
+		return len(v.query(`{"service.name"="shop", __name__!~".*_bucket"}`)) == 0
 	})
 }
 

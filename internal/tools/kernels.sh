@@ -31,11 +31,14 @@ for release in $releases; do
 		continue
 	fi
 	lacks='TestSoak|TestThousandIdle|TestRingThatKnowsMuch|TestConnectionsThatTrickle|TestResizedRing|TestRingThatIsResized' # memory and descriptors; 6.13
+	# Between 6.1 and the newest kernel there is nothing of its own for probes: there, one of each kind will do.
+	probes='Test(Counts|Threads|ShortProcesses|EventsAre|AGauge|Durations|Links|Capabilities|Returned|Nested|Strings|Memory|ATracepointOfOur|ASemaphore)'
+	[ "$release" != 6.1 ] || probes=.
 	[ "$release" != 6.1 ] || lacks="$lacks|TestRingInMemory|TestSettingDisabled|TestSettingRestricted" # 6.5, 6.6
 	echo "the sources bpf and io_uring on Linux $release, in a virtual machine"
 	KERNEL=$release _build/vm "status=0
 		cd internal/source/bpf && HOTPATH_PROGRAMS=$tests $tests/bpf.test -test.timeout 10m -test.skip '^TestAtExit'$flags || status=1
-		cd probe && HOTPATH_PROGRAMS=$tests/probed $tests/probe.test -test.timeout 10m -test.short -test.skip '^(TestHost|Fuzz)'$flags || status=1
+		cd probe && HOTPATH_PROGRAMS=$tests/probed $tests/probe.test -test.timeout 10m -test.short -test.run '^$probes' -test.skip '^(TestHost|Fuzz)'$flags || status=1
 		cd ../../uring && HOTPATH_TEST_SETTINGS=1 $tests/uring.test -test.timeout 10m -test.skip '^($lacks|TestLastSetting)'$flags || status=1
 		[ $release = 6.1 ] || (cd ../../../client/go && HOTPATH_TEST_MACHINE=1 $tests/client.test -test.timeout 5m -test.run '^TestSetting'$flags) || status=1
 		cd ring && $tests/ring.test -test.timeout 5m -test.skip '^($lacks)'$flags || status=1

@@ -22,6 +22,12 @@ int main(void)
 
 		if (sscanf(line, "add %lf", &value) == 1) {
 			hotpath_counter_add(done, (uint64_t)value);
+		} else if (sscanf(line, "with %lf", &value) == 1) { /* to the same series */
+			hotpath_counter_add_with(done, (uint64_t)value, &odd, 1);
+		} else if (sscanf(line, "code %lf", &value) == 1) {
+			hotpath_attr code = HOTPATH_INT("code", (int64_t)value);
+
+			hotpath_counter_add_with(done, 1, &code, 1);
 		} else if (sscanf(line, "open %lf", &value) == 1) {
 			hotpath_updowncounter_add(open, (int64_t)value);
 		} else if (sscanf(line, "set %lf", &value) == 1) {

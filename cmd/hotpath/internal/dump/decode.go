@@ -19,6 +19,7 @@ type Dump struct {
 	// Records are those of the catalogue up to where its structure is lost.
 	Records []Record
 	Values  []Value // of Records, where they have any
+	Rings   []Ring  // in use
 	Faults  []Fault
 	// Remarks are what the format does not allow, or does not know, and no reader minds.
 	Remarks []string
@@ -69,6 +70,7 @@ func read(path string) (*Dump, error) {
 			return nil, err
 		}
 	}
+	d.readRings()
 	if segment.HasMagic(d.Head) {
 		d.remark()
 	}
@@ -134,7 +136,7 @@ func (d *Dump) addRecord(r *segment.Record) {
 func (d *Dump) remark() {
 	say := func(format string, args ...any) { d.Remarks = append(d.Remarks, fmt.Sprintf(format, args...)) }
 	if len(d.Head) == layout.HeaderSize && d.Header.Minor == layout.Minor {
-		for _, reserved := range [][2]int{{layout.OffStripeCount + 8, layout.OffCatalogueUsed}, {layout.OffStripesUsed + 8, layout.OffRefused}, {layout.OffRejected + 8, layout.HeaderSize}} {
+		for _, reserved := range [][2]int{{layout.OffRingCount + 8, layout.OffCatalogueUsed}, {layout.OffRingsUsed + 8, layout.OffRefused}, {layout.OffUnrecorded + 8, layout.HeaderSize}} {
 			for at := reserved[0]; at < reserved[1]; at++ {
 				if d.Head[at] != 0 {
 					say("reserved byte at %d of the header is %#02x, not 0", at, d.Head[at])

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -28,7 +29,12 @@ const clientEnv = "HOTPATH_TEST_CLIENT"
 func TestMain(m *testing.M) {
 	if os.Getenv(clientEnv) != "" {
 		hotpath.NewCounter("requests", hotpath.WithUnit("{request}"), hotpath.WithAttributes(hotpath.String("op", "get"), hotpath.Bool("hit", true))).Add(12345)
-		hotpath.NewUpDownCounter("open").Add(-7)
+		open := hotpath.NewUpDownCounter("open")
+		open.Add(-7)
+		runtime.GOMAXPROCS(1) // one ring
+		for i := range 3 {
+			open.AddWith(1, hotpath.Int("peer", int64(i)))
+		}
 		hotpath.NewGauge("load").Set(0.25)
 		hotpath.NewGauge("unset")
 		h := hotpath.NewHistogram("latency", hotpath.WithUnit("s"), hotpath.WithDescription("How long it took"))
@@ -93,7 +99,8 @@ func checkClient(t *testing.T, path string) string {
 	require.Zero(t, status, text)
 	for _, want := range []string{
 		"service.name=shop", "requests hit=true op=get", "= 12,345", "= -7", "= 0.25", "never set", "How long it took",
-		"4 records, sum 3.000000000001, mean 750ms; 1 zero, 1 clamped", "(1.41421,", "stripe 0:", "Nothing is wrong with it.", "deliver 4 series at each collection",
+		"4 records, sum 3.000000000001, mean 750ms; 1 zero, 1 clamped", "(1.41421,", "stripe 0:", "Nothing is wrong with it.", "deliver 7 series at each collection",
+		"rings_used        1", "Measurement rings", "  0  at ", "head 18  3 recorded",
 	} {
 		assert.Contains(t, text, want)
 	}
@@ -117,7 +124,7 @@ func TestSegmentsOfRealClientsAreDecodedAndFoundGood(t *testing.T) {
 	text, status := dump(copied)
 	assert.Zero(t, status)
 	assert.Contains(t, text, "Nobody holds its lock")
-	assert.Contains(t, text, "deliver 4 series once more, and remove the file")
+	assert.Contains(t, text, "deliver 7 series once more, and remove the file")
 }
 
 func TestMemfdsOfRealClientsAreDecodedByTheirDescriptor(t *testing.T) {

@@ -33,12 +33,18 @@ var fields = []field{
 	{layout.OffStripesOffset, "stripes_offset", 8, decimal},
 	{layout.OffStripeSize, "stripe_size", 8, decimal},
 	{layout.OffStripeCount, "stripe_count", 8, decimal},
+	{layout.OffRingsOffset, "rings_offset", 8, decimal},
+	{layout.OffRingSize, "ring_size", 8, decimal},
+	{layout.OffRingWords, "ring_words", 8, decimal},
+	{layout.OffRingCount, "ring_count", 8, decimal},
 	{layout.OffCatalogueUsed, "catalogue_used", 8, decimal},
 	{layout.OffStripesUsed, "stripes_used", 8, decimal},
+	{layout.OffRingsUsed, "rings_used", 8, decimal},
 	{layout.OffRefused, "refused", 8, decimal},
 	{layout.OffFolded, "folded", 8, decimal},
 	{layout.OffUnplaced, "unplaced", 8, decimal},
 	{layout.OffRejected, "rejected", 8, decimal},
+	{layout.OffUnrecorded, "unrecorded", 8, decimal},
 }
 
 func decimal(n uint64) string     { return strconv.FormatUint(n, 10) }

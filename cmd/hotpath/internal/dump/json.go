@@ -19,6 +19,7 @@ type jsonDump struct {
 	Header          map[string]any `json:"header,omitempty"`
 	Resource        map[string]any `json:"resource"`
 	Series          []jsonSeries   `json:"series"`
+	Rings           []Ring         `json:"measurement_rings,omitempty"`
 	Inconsistencies []Fault        `json:"inconsistencies"`
 	Remarks         []string       `json:"remarks,omitempty"`
 	Collector       Verdict        `json:"collector"`
@@ -76,7 +77,7 @@ func writeJSON(w io.Writer, d *Dump, stripes bool) error {
 	out := jsonDump{
 		File:     jsonFile{d.file.path, st.Size, st.Blocks * 512, fmt.Sprintf("%04o", st.Mode&0o7777), st.Uid, d.file.memo},
 		Resource: map[string]any{}, Series: []jsonSeries{},
-		Inconsistencies: append([]Fault{}, d.Faults...), Remarks: d.Remarks, Collector: d.Verdict,
+		Inconsistencies: append([]Fault{}, d.Faults...), Rings: d.Rings, Remarks: d.Remarks, Collector: d.Verdict,
 	}
 	if d.Writer != nil {
 		out.Writer = &jsonWriter{d.Writer.Live, d.Writer.PID}

@@ -23,6 +23,7 @@ func writeText(w io.Writer, d *Dump, stripes bool) error {
 	if segment.HasMagic(d.Head) && len(d.Head) == layout.HeaderSize {
 		d.writeHeader(out)
 		d.writeRecords(out, stripes)
+		d.writeRings(out)
 	}
 	d.writeFaults(out)
 	return out.Flush()

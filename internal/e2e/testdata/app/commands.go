@@ -20,6 +20,10 @@ func commands() {
 		switch verb {
 		case "add":
 			done.Add(uint64(value))
+		case "with": // to the same series
+			done.AddWith(uint64(value), hotpath.String("who", "go"))
+		case "code":
+			done.AddWith(1, hotpath.Int("code", int64(value)))
 		case "open":
 			open.Add(int64(value))
 		case "set":
