@@ -65,16 +65,9 @@ func lookAtSocket(path string) error {
 	return removeStale(path) // which removes nothing but sockets
 }
 
-// locked asks nobody but the kernel's list: to try the lock would keep a collector out that starts just then.
 func locked(path string) bool {
 	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil {
-		return false
-	}
-	key := segments.KeyOf(&st)
-	holders := map[segments.Key]int{key: 0}
-	segments.LockHolders(holders)
-	return holders[key] != 0
+	return unix.Lstat(path, &st) == nil && segments.LockHolder(&st) != 0
 }
 
 // listening says whether a socket has an abstract name, by the kernel's list.

@@ -65,13 +65,7 @@ func InUse(cfg Config) error {
 	}
 	path := root.Path(cfg.Instance)
 	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil {
-		return nil
-	}
-	key := segments.KeyOf(&st)
-	holders := map[segments.Key]int{key: 0}
-	segments.LockHolders(holders)
-	if holders[key] == 0 {
+	if unix.Lstat(path, &st) != nil || segments.LockHolder(&st) == 0 {
 		return nil
 	}
 	return tracefs.InUse(path)

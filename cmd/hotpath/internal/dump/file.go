@@ -64,10 +64,7 @@ func (f *file) writer(head []byte) (*Writer, error) {
 	if err != nil || !live {
 		return &Writer{}, err
 	}
-	key := segments.KeyOf(&f.stat)
-	holders := map[segments.Key]int{key: 0}
-	segments.LockHolders(holders)
-	return &Writer{true, holders[key]}, nil
+	return &Writer{true, segments.LockHolder(&f.stat)}, nil
 }
 
 // seals are those that a memfd has to have and has not.
