@@ -360,7 +360,7 @@ func TestShutdownDoesNotWaitForTheDoorbell(t *testing.T) {
 			require.NoError(t, f.src.Shutdown(context.Background()))
 			took := time.Since(began)
 			t.Log(took)
-			assert.Less(t, took, time.Second)
+			assert.Less(t, took, 5*time.Second)
 		})
 	}
 }
@@ -384,7 +384,7 @@ func TestDoorbellEndsThoughItRests(t *testing.T) {
 	<-drained
 	began := time.Now()
 	b.close()
-	assert.Less(t, time.Since(began), time.Second)
+	assert.Less(t, time.Since(began), 5*time.Second)
 }
 
 func TestObserverMakesNoDoorbell(t *testing.T) {
