@@ -164,3 +164,26 @@ func TestDoorbellMayBeTruncatedRemovedAndReplaced(t *testing.T) {
 	}
 	c.finish()
 }
+
+// Whoever waits at the old one need not be a Collector.
+func TestDoorbellIsReplacedThoughSomebodyWaitsAtTheOldOne(t *testing.T) {
+	dir := directory(t)
+	path := hang(t, dir)
+	c := ringing(t, dir)
+	c.record(quarter)
+	woken := wait(t, path, 20*time.Second)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	hang(t, dir)
+	at := wait(t, path, 20*time.Second)
+	time.Sleep(10100 * time.Millisecond)
+	c.record(quarter)
+	if !<-woken {
+		t.Fatal("the old one did not ring")
+	}
+	if !<-at {
+		t.Error("the new one does not ring")
+	}
+	c.finish()
+}

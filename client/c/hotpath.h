@@ -3991,19 +3991,21 @@ static inline int hotpath__ring_bell(const struct hotpath__bell *b)
 	return __atomic_load_n(&b->inode, __ATOMIC_ACQUIRE) != 0 && hotpath__sys(SYS_futex, b->page, HOTPATH__FUTEX_WAKE, HOTPATH__DOORBELL_WAITERS, 0, 0, 0) > 0;
 }
 
-/* Wake a collector, as a quarter of a ring was filled. Where none waits it may be that another one has come, and made the file anew. */
+/* Wake a collector, as a quarter of a ring was filled. Another one may have come and made the file anew, also where somebody waits at the old one. */
 HOTPATH__COLD void hotpath__wake_v1(void)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
 	struct hotpath__bell *b = &s->bell;
-	uint64_t t[2] = {0, 0}, now, looked;
+	uint64_t t[2] = {0, 0}, now, looked, rest = HOTPATH__RETRY;
 
-	if (s->where != HOTPATH__W_SHM || __atomic_load_n(&b->page, __ATOMIC_RELAXED) == 0 || hotpath__ring_bell(b))
+	if (s->where != HOTPATH__W_SHM || __atomic_load_n(&b->page, __ATOMIC_RELAXED) == 0)
 		return;
+	if (hotpath__ring_bell(b))
+		rest *= 10;
 	hotpath__clock_gettime(HOTPATH__CLOCK_MONOTONIC_COARSE, t);
 	now = t[0] * 1000000000 + t[1];
 	looked = __atomic_load_n(&b->looked, __ATOMIC_RELAXED);
-	if (now - looked < HOTPATH__RETRY || !__atomic_compare_exchange_n(&b->looked, &looked, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	if (now - looked < rest || !__atomic_compare_exchange_n(&b->looked, &looked, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
 	hotpath__look_for_bell(s);
 	hotpath__ring_bell(b);

@@ -16,8 +16,9 @@ import (
 const (
 	futexWake = 1 // linux/futex.h: FUTEX_WAKE, and not private
 
-	// lookAfter is how long a doorbell that nobody waits at isn't looked at again.
-	lookAfter = time.Second
+	// For so long no other doorbell is looked for, if nobody waits at this one, or somebody, who need not be a Collector.
+	lookAfter     = time.Second
+	lookAfterWake = 10 * time.Second
 )
 
 // doorbell is the file at which a Collector waits for rings to fill. Nobody reads or writes it, so whatever
@@ -34,23 +35,24 @@ type doorbell struct {
 
 // ring wakes a Collector that waits.
 func (d *doorbell) ring() {
+	after := lookAfter
 	if word := atomic.LoadPointer(&d.word); word != nil {
 		// The scheduler knows, since the kernel may have to fetch the page, and anybody may wait there.
 		woken, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(word), futexWake, segment.DoorbellWaiters, 0, 0, 0)
 		if errno == 0 && woken > 0 {
-			return
+			after = lookAfterWake
 		}
 	}
-	d.look()
+	d.look(after)
 }
 
-// look sees whether there is another doorbell than the one that is mapped, unless somebody has just done so.
-func (d *doorbell) look() {
+// look sees whether there is another doorbell than the one that is mapped, unless that was done a short time ago.
+func (d *doorbell) look(after time.Duration) {
 	if d.directory == "" || !d.mu.TryLock() {
 		return
 	}
 	defer d.mu.Unlock()
-	if now := nanotime(); d.looked == 0 || now-d.looked >= int64(lookAfter) {
+	if now := nanotime(); d.looked == 0 || now-d.looked >= int64(after) {
 		d.looked = now
 		d.open()
 	}

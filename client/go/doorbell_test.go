@@ -204,6 +204,31 @@ func TestAnotherDoorbellIsFoundWhenNobodyWaitsAtTheOldOne(t *testing.T) {
 	}
 }
 
+// Whoever waits at the old one need not be a Collector.
+func TestAnotherDoorbellIsFoundThoughSomebodyWaitsAtTheOldOne(t *testing.T) {
+	dir := directoryOnTmpfs(t)
+	old := waitAt(t, newDoorbell(t, dir))
+	q := newQuarters(t, in(dir))
+	w := waitAt(t, newDoorbell(t, dir))
+	cross := func() {
+		t.Helper()
+		q.fill()
+		q.one()
+	}
+	for range 2 {
+		if cross(); !old.within(10 * time.Second) {
+			t.Fatal("the old one does not ring")
+		}
+	}
+	q.client.stripes.rings.doorbell.looked -= int64(lookAfterWake)
+	if cross(); !old.within(10 * time.Second) {
+		t.Fatal("the old one does not ring")
+	}
+	if cross(); !w.within(10 * time.Second) {
+		t.Error("the new one does not ring")
+	}
+}
+
 func TestWhatIsNoDoorbellIsLeftAlone(t *testing.T) {
 	dir := directoryOnTmpfs(t)
 	path := filepath.Join(dir, segment.Doorbell)

@@ -62,7 +62,7 @@ func (c *client) wantRing(p int) bool {
 		return false
 	}
 	if a.copies == 1 {
-		r.doorbell.look()
+		r.doorbell.look(lookAfter)
 	}
 	atomic.StoreUint64(c.mapping.word(segment.OffRingsUsed), uint64(a.copies))
 	atomic.StorePointer(&r.of[p], c.mapping.at(start))

@@ -90,7 +90,7 @@ func TestProbesValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 		v.checkMedian(t, c.pid(), float64(medians[c])/1e6)
 	}
 	for _, w := range wants {
-		v.checkLast(t, w.name, labels(w.by), w.attributes, w.value)
+		v.check(t, w.name, labels(w.by), w.attributes, w.value)
 	}
 	for _, c := range []*client{early, late, inCart, worker} {
 		c.kill()
@@ -98,15 +98,6 @@ func TestProbesValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 	eventually(t, 30*time.Second, "end of the series of killed processes", func() bool {
 		return len(v.query(`{"service.name"="unknown_service", __name__!="app.nap_bucket"}`)) == 0
 	})
-}
-
-// checkLast compares the last sample of a series.
-func (v *victoriaMetrics) checkLast(t *testing.T, name string, labels, attributes map[string]string, want float64) {
-	t.Helper()
-	samples := v.samples(t, name, labels, attributes)
-	if n := len(samples); n == 0 || samples[n-1] != want {
-		t.Errorf("%s%v does not end with %v: %v", name, attributes, want, samples)
-	}
 }
 
 // checkMedian compares with the median that the program itself measured.

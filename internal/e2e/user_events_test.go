@@ -25,7 +25,8 @@ func listening(interval string, more ...string) string {
 func TestUserEventsValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 	kerneltest.Need(t)
 	v := startVictoria(t)
-	collector := startCollector(t, settings{receiver: listening("500ms"), endpoint: v.url + "/opentelemetry/v1/metrics"}.yaml())
+	// The programs write more than the default 1 MiB at once, of which not all is update after update of one series.
+	collector := startCollector(t, settings{receiver: listening("500ms", "buffer_size_kb: 4096"), endpoint: v.url + "/opentelemetry/v1/metrics"}.yaml())
 	checkValues(t, v, map[string]*client{
 		"values": startThrough(t, throughUserEvents, cProgram(t, "values")),
 		"app":    startThrough(t, throughUserEvents, goApp().use(t), "values"),

@@ -21,9 +21,41 @@ func TestValuesCanBeReadBackFromVictoriaMetrics(t *testing.T) {
 // checkValues waits for what both programs count, compares it, and sees it end with them.
 func checkValues(t *testing.T, v *victoriaMetrics, clients map[string]*client) {
 	t.Helper()
-	eventually(t, 30*time.Second, "series of both programs", func() bool {
-		return len(v.query(`{__name__="shop.latency_count"}`)) == len(clients)
-	})
+	counted := []struct {
+		name       string
+		attributes map[string]string
+		value      float64
+	}{
+		{"shop.orders", map[string]string{"region": `eu "west"é`, "shard": "-5", "ratio": "0.25", "paid": "true"}, 42 * 1000000007},
+		{"shop.orders", map[string]string{"region": `eu "west"é`, "shard": "-5", "ratio": "0.25", "paid": "false"}, 7},
+		{"shop.carts", nil, -3},
+		{"shop.temperature", nil, -3.25},
+		{"shop.answers", map[string]string{"route": "/pay", "code": "200", "ratio": "0.5", "cached": "true"}, 50},
+		{"shop.answers", map[string]string{"route": "/cart", "code": "200", "ratio": "0.5", "cached": "true"}, 50},
+		{"shop.waiting", map[string]string{"route": "/pay"}, 150},
+		{"shop.waiting", map[string]string{"route": "/cart"}, -50},
+		{"shop.load", map[string]string{"route": "/pay"}, 98},
+		{"shop.load", map[string]string{"route": "/cart"}, 99},
+		{"shop.size_count", map[string]string{"route": "/pay"}, 50},
+		{"shop.size_sum", map[string]string{"route": "/pay"}, 200},
+		{"shop.size_count", map[string]string{"route": "/cart"}, 50},
+		{"shop.latency_count", nil, 1005},
+		{"shop.latency_sum", nil, 500.5},
+	}
+	// A Collector that listened from the start delivers some of it before the rest.
+	arrived := func() bool {
+		for _, c := range clients {
+			for _, want := range counted {
+				if !v.ends(want.name, c.pid(), want.attributes, want.value) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	for deadline := time.Now().Add(30 * time.Second); !arrived() && time.Now().Before(deadline); {
+		time.Sleep(100 * time.Millisecond)
+	}
 	for executable, c := range clients {
 		t.Run(executable, func(t *testing.T) {
 			labels := map[string]string{
@@ -32,27 +64,7 @@ func checkValues(t *testing.T, v *victoriaMetrics, clients map[string]*client) {
 				"process.pid": strconv.Itoa(c.pid()), "process.executable.name": executable,
 				"scope.name": "github.com/hotpath-metrics/hotpath",
 			}
-			for _, want := range []struct {
-				name       string
-				attributes map[string]string
-				value      float64
-			}{
-				{"shop.orders", map[string]string{"region": `eu "west"é`, "shard": "-5", "ratio": "0.25", "paid": "true"}, 42 * 1000000007},
-				{"shop.orders", map[string]string{"region": `eu "west"é`, "shard": "-5", "ratio": "0.25", "paid": "false"}, 7},
-				{"shop.carts", nil, -3},
-				{"shop.temperature", nil, -3.25},
-				{"shop.answers", map[string]string{"route": "/pay", "code": "200", "ratio": "0.5", "cached": "true"}, 50},
-				{"shop.answers", map[string]string{"route": "/cart", "code": "200", "ratio": "0.5", "cached": "true"}, 50},
-				{"shop.waiting", map[string]string{"route": "/pay"}, 150},
-				{"shop.waiting", map[string]string{"route": "/cart"}, -50},
-				{"shop.load", map[string]string{"route": "/pay"}, 98},
-				{"shop.load", map[string]string{"route": "/cart"}, 99},
-				{"shop.size_count", map[string]string{"route": "/pay"}, 50},
-				{"shop.size_sum", map[string]string{"route": "/pay"}, 200},
-				{"shop.size_count", map[string]string{"route": "/cart"}, 50},
-				{"shop.latency_count", nil, 1005},
-				{"shop.latency_sum", nil, 500.5},
-			} {
+			for _, want := range counted {
 				v.check(t, want.name, labels, want.attributes, want.value)
 			}
 			v.checkQuantiles(t, c.pid())
@@ -78,14 +90,27 @@ func checkValues(t *testing.T, v *victoriaMetrics, clients map[string]*client) {
 	})
 }
 
-// check compares all samples of a series.
+// ends says whether a series has come to a value.
+func (v *victoriaMetrics) ends(name string, pid int, attributes map[string]string, want float64) bool {
+	for _, got := range v.query(fmt.Sprintf(`{__name__=%q, "process.pid"="%d"}`, name, pid)) {
+		if contains(got.labels, attributes) {
+			return equal(got.value, want)
+		}
+	}
+	return false
+}
+
+// equal is exact for whole numbers.
+func equal(got, want float64) bool {
+	return got == want || want != math.Trunc(want) && math.Abs(got-want) <= 1e-9*math.Abs(want)
+}
+
+// check compares the last sample of a series.
 func (v *victoriaMetrics) check(t *testing.T, name string, labels, attributes map[string]string, want float64) {
 	t.Helper()
-	for _, got := range v.samples(t, name, labels, attributes) {
-		if !(math.Abs(got-want) <= 1e-9*math.Abs(want)) || want == math.Trunc(want) && got != want {
-			t.Errorf("%s%v is %v, want %v", name, attributes, got, want)
-			break
-		}
+	samples := v.samples(t, name, labels, attributes)
+	if n := len(samples); n == 0 || !equal(samples[n-1], want) {
+		t.Errorf("%s%v does not end with %v: %v", name, attributes, want, samples)
 	}
 }
 

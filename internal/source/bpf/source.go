@@ -45,6 +45,9 @@ type source struct {
 	forbidden bool
 	lost      []uint64
 
+	draining bool          // somebody reads rings between collections
+	quit     chan struct{} // closed at the end
+
 	listed, mapped time.Time // when descriptors and mappings were last looked through
 }
 
@@ -59,7 +62,7 @@ func (s *source) Start(context.Context, component.Host) error {
 	s.started = time.Now().UnixNano()
 	s.set = segments.New(s.limits, s.logger, s.tel)
 	s.processes, s.refused, s.copies = map[uint32][]*segments.Segment{}, map[segments.Key]refusal{}, map[uint32][]*copied{}
-	s.asked = map[uint32]int{}
+	s.asked, s.draining, s.quit = map[uint32]int{}, false, make(chan struct{})
 	if err := s.enter(); err != nil && !s.optional {
 		return err
 	}
@@ -152,6 +155,7 @@ func (s *source) Collect(ctx context.Context, sink emit.Sink) error {
 	}
 	s.set.Refresh()
 	err = errors.Join(err, s.set.Deliver(ctx, sink, began))
+	s.keepDraining()
 	s.tel.Segments("skipped", int64(len(s.refused)+s.set.Waiting()))
 	return err
 }
@@ -167,6 +171,9 @@ func (s *source) Commit() {
 func (s *source) Shutdown(context.Context) error {
 	s.mu.Lock()
 	p := s.loaded
+	if s.running {
+		close(s.quit)
+	}
 	s.running, s.loaded = false, nil
 	if s.set != nil {
 		s.set.Close()

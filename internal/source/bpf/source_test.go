@@ -229,6 +229,21 @@ func TestAtExitCopyHasNoRingsAndThatIsCounted(t *testing.T) {
 	assert.EqualValues(t, 1, f.tel.reasons()[string(errNotCopied)])
 }
 
+// More than a ring has room for, between two collections.
+func TestMeasurementsAreReadBetweenCollections(t *testing.T) {
+	f := start(t)
+	const n = 60_000
+	p := spawn(t, command("recording", strconv.Itoa(n)))
+	eventually(t, func() bool { f.collect(); return f.tel.Measured("read") == 1 }, "the first is not read")
+	_, err := p.in.Write([]byte{1})
+	require.NoError(t, err)
+	eventually(t, func() bool { return f.tel.Measured("read")+f.tel.Measured("lost") == 1+n }, "they are not read")
+	assert.Zero(t, f.tel.Measured("lost"))
+	p.end()
+	eventually(t, func() bool { f.collect(); return f.held(p.pid) == 0 }, "the segment is still open")
+	eventually(t, func() bool { f.mu.Lock(); defer f.mu.Unlock(); return !f.draining }, "rings are still looked for")
+}
+
 func TestChildKeepsItsParentsSegmentAliveAndIsNotTakenForIt(t *testing.T) {
 	f := start(t)
 	p := spawn(t, command("heir", "7"))

@@ -39,7 +39,7 @@ func (s *Set) Keep(j *journal.Journal, known journal.State) {
 	}
 	s.keeper = &keeper{Journal: j, known: known, begin: true}
 	if len(s.ringed) > 0 {
-		s.compact()
+		_ = s.compact()
 	}
 }
 
@@ -55,18 +55,18 @@ func (s *Set) keep() {
 	if k.frame.Empty() {
 		return
 	}
-	if k.begin && k.Lost() || k.Full() {
-		s.compact()
-	} else {
-		s.reportKept(k.Append(&k.frame))
+	if (!k.begin || !k.Lost()) && !k.Full() || s.compact() != nil {
+		s.reportKept(k.Append(&k.frame)) // to what there is, if there is one
 	}
 	k.frame.Reset()
 }
 
 // compact writes the journal anew.
-func (s *Set) compact() {
+func (s *Set) compact() error {
 	s.keeper.begin = false
-	s.reportKept(s.keeper.Compact(s.frames()))
+	err := s.keeper.Compact(s.frames())
+	s.reportKept(err)
+	return err
 }
 
 func (s *Set) reportKept(err error) {
@@ -100,17 +100,20 @@ func (s *Set) frames() iter.Seq[*journal.Frame] {
 
 // unkeep forgets a segment.
 func (s *Set) unkeep(seg *Segment) {
-	if s.keeper != nil && seg.header.RingCount > 0 {
+	if s.keeper != nil && seg.recorded.drained != 0 { // before, it may be a copy of one that is known
 		delete(s.keeper.known, keyOf(seg))
 		s.keeper.frame.SegmentGone(keyOf(seg))
 	}
 }
 
-// keptDelivery is about a delivery that was accepted: whatever is there was found by then.
+// FoundAll says whether all segments that there are were admitted, or refused for good. Until then what the journal knows of others is kept.
+func (s *Set) FoundAll(all bool) { s.foundAll = all }
+
+// keptDelivery is about a delivery that was accepted.
 func (s *Set) keptDelivery() {
 	if k := s.keeper; k != nil {
 		k.begin = true
-		if len(s.fresh) == 0 {
+		if len(s.fresh) == 0 && s.foundAll {
 			for key := range k.known {
 				k.frame.SegmentGone(key)
 			}
@@ -274,7 +277,8 @@ func (d *drain) resume() bool {
 		}
 		r.rings[number] = segment.Position{Words: at.Words, End: at.End, Sequence: at.Sequence, Unnumbered: at.Unnumbered}
 	}
-	for _, id := range slices.Sorted(maps.Keys(known.Series)) {
+	// Of two equal series the one that began later goes on: the end of the other was told, if not accepted.
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(known.Series))) {
 		d.resumeSeries(id, known.Series[id])
 	}
 	return true
@@ -290,6 +294,7 @@ func (d *drain) resumeSeries(id uint64, known *journal.Series) {
 	m := segment.Measurement{Key: known.Attributes}
 	attributes, ok := m.Attributes(nil)
 	if !ok || r.byID[of.Instrument.ID(attributes)] != nil {
+		r.ended = append(r.ended, id)
 		return
 	}
 	x := d.begin(of, attributes)

@@ -152,7 +152,7 @@ func (s *Set) expire(p *process) {
 	}
 	last := min(p.accepted, p.handed-int64(s.limits.UnboundExpiry))
 	p.series.End(
-		func(m part) bool { return m.recorded != nil && m.recorded.measured <= last },
+		func(m part) bool { return m.recorded != nil && m.recorded.measured <= last && !m.recorded.holds() },
 		func(m part) { m.recorded.ended = true },
 	)
 }
@@ -248,7 +248,10 @@ func (s *Set) commit(p *process) (over bool) {
 		}
 	}
 	if p.accepted == p.handed {
-		p.series.Drop(func(m part) { s.quota.Charge(m.from.UID, 0, -m.from.recorded.drop(m.recorded)) })
+		p.series.Drop(func(m part) {
+			s.quota.Charge(m.from.UID, 0, -m.from.recorded.drop(m.recorded))
+			p.expired = s.collected.Add(-time.Second).UnixNano() // as starts are bounded
+		})
 	}
 	over = p.Commit()
 	if p.Ended() {

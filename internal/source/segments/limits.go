@@ -14,7 +14,7 @@ type Limits struct {
 	// process's descriptors, 64 at most, is left to the rest of the Collector in any case.
 	quota.Limits
 	// SegmentSize is how many bytes of one segment are read in one collection at most, a stripe's
-	// rounded up to whole pages of 4 KiB; four times as much may be in measurement rings. [Set.Finish] adds to the values that are kept of segments that ended up to as much in all.
+	// rounded up to whole pages of 4 KiB; twenty times as much may be in measurement rings. [Set.Finish] adds to the values that are kept of segments that ended up to as much in all.
 	SegmentSize int64
 	// UnboundExpiry is how long a series whose attributes were given with its measurements may go without one before it ends, though its process lives.
 	// Zero is forever.

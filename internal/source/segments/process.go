@@ -35,6 +35,8 @@ type process struct {
 	known      bool // to the sink, since an earlier collection
 
 	handed, accepted int64 // the last time that it was to the sink, and was taken as delivered, by Set.clock
+	// expired is when the last collection began with which series ended, in UNIX nanoseconds: equal ones may begin again, and no earlier.
+	expired int64
 }
 
 // newProcess makes the process of its first segment, which is still to be added.
@@ -76,6 +78,9 @@ func (p *process) add(seg *Segment) {
 // an instrument of another segment.
 func (p *process) extend(seg *Segment) (conflicts int64) {
 	for _, s := range seg.catalogue.Series[seg.added:] {
+		if p.expired != 0 {
+			s.Start = p.expired
+		}
 		if p.series.Add(s.Series, part{from: seg, slot: s.Slot}) == nil {
 			conflicts++
 		}
@@ -88,8 +93,8 @@ func (p *process) extend(seg *Segment) (conflicts int64) {
 // points are older than the drain that found them may be. It returns how many contradict an instrument of another segment.
 func (p *process) publish(seg *Segment, before int64) (conflicts int64) {
 	for _, x := range seg.recorded.fresh {
-		if x.series.Start > before {
-			x.series.Start, x.kept = before, false
+		if start := min(max(x.series.Start, p.expired), before); start != x.series.Start {
+			x.series.Start, x.kept = start, false
 			seg.recorded.change(x)
 		}
 		if p.series.Add(&x.series, part{from: seg, recorded: x}) == nil {

@@ -19,7 +19,7 @@ const (
 	sparseSlack = 256 << 10
 	blockSize   = 512 // of st_blocks
 	// ringsFactor is how much larger than the rest of a segment its measurement rings may be, of which only what is new is read.
-	ringsFactor = 4
+	ringsFactor = 20
 )
 
 // pread fills b, or fails with ErrTruncated.

@@ -49,6 +49,11 @@ func (x *recorded) add(value, time uint64, now int64) {
 	}
 }
 
+// holds says whether something would be missing if the series began anew: a level counts on from what it is.
+func (x *recorded) holds() bool {
+	return x.series.Instrument.Kind == emit.KindUpDownCounter && x.value != 0
+}
+
 func (x *recorded) record(v float64) {
 	x.sum += v
 	if v == 0 {

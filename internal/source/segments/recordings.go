@@ -111,7 +111,7 @@ func (d *drain) find(m *segment.Measurement) *recorded {
 	if of.Overflow {
 		return d.overflow(of, of.Attributes)
 	}
-	charge := of.in.charge + segment.Charge(m.Key)
+	charge := of.in.charge + (len(m.Key)+len(of.ID))/1024 // what is kept has the attributes of both
 	d.known(of, m)
 	if d.quota.Room(d.segment.UID, d.segment.charged()) < charge+r.reserved {
 		return d.overflow(of, overflowAttributes)

@@ -1,6 +1,7 @@
 package segments
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,6 +24,7 @@ const (
 
 // DrainRings reads all measurement rings once. It says whether there was much in one of them, so that it should be called again soon.
 func (s *Set) DrainRings() (more bool) {
+	began := time.Now()
 	s.filling = false
 	for i := 0; i < len(s.ringed); {
 		seg := s.ringed[i]
@@ -35,12 +37,18 @@ func (s *Set) DrainRings() (more bool) {
 	}
 	s.keep()
 	s.drained = time.Now()
+	s.draining = s.drained.Sub(began)
 	return s.filling
+}
+
+// Ringed says whether there are measurement rings in use.
+func (s *Set) Ringed() bool {
+	return slices.ContainsFunc(s.ringed, func(seg *Segment) bool { return seg.header.RingsUsed > 0 })
 }
 
 // keepUp drains rings that would overflow while many processes are handed over.
 func (s *Set) keepUp() {
-	if s.filling && time.Since(s.drained) >= drainEvery {
+	if s.filling && time.Since(s.drained) >= max(drainEvery, s.draining) {
 		s.DrainRings()
 	}
 }

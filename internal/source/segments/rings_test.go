@@ -482,12 +482,12 @@ func TestOverflowOfMeasurementsAlwaysHasRoom(t *testing.T) {
 func TestRingsCountAgainstTheSizeAndTheBlocksOfASegment(t *testing.T) {
 	f := setUp(t, func(l *Limits) { l.SegmentSize = 100 << 10 })
 	s := recording(1)
-	s.RingCount, s.RingsUsed = 16, 2
+	s.RingCount, s.RingsUsed = 64, 2
 	live := f.publish("a", s)
 	f.one()
-	live.Word(layout.OffRingsUsed).Store(10) // 360 KiB
+	live.Word(layout.OffRingsUsed).Store(55) // 1980 KiB
 	f.one()
-	live.Word(layout.OffRingsUsed).Store(12)
+	live.Word(layout.OffRingsUsed).Store(57)
 	f.collect()
 	assert.Equal(t, map[string]int64{"too_large": 1}, f.tel.Skipped())
 

@@ -43,10 +43,13 @@ type Set struct {
 	retiredOrder []copyKey
 	retiredNext  int
 
-	ringed  []*Segment // those of segments that have measurement rings
-	drained time.Time  // when DrainRings last ended
-	filling bool       // then there was much in one of them
-	keeper  *keeper    // nil if what is read out of rings is in memory alone
+	ringed   []*Segment    // those of segments that have measurement rings
+	drained  time.Time     // when DrainRings last ended
+	draining time.Duration // and how long it took
+	filling  bool          // then there was much in one of them
+	keeper   *keeper       // nil if what is read out of rings is in memory alone
+
+	foundAll bool // see FoundAll
 
 	made      time.Time // for Set.clock
 	collected time.Time // when the last collection began; zero after Commit

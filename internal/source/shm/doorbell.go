@@ -48,11 +48,12 @@ type doorbell struct {
 // hearken makes sure that somebody waits at the directory's doorbell. Where that cannot be, collections alone drain the rings.
 func (s *source) hearken() {
 	if b := s.bell; b != nil {
-		if b.current() {
-			s.deaf = false
-			return
-		}
-		if cause := b.failed.Load(); cause != nil {
+		if b.current() { // of a file that somebody truncated or removed, nothing that befell it is news
+			cause := b.failed.Load()
+			if cause == nil {
+				s.deaf = false
+				return
+			}
 			s.warnDeaf(*cause)
 		}
 		s.hangUp()
@@ -179,10 +180,10 @@ func newDoorbell(d *directory, fd int) (*doorbell, error) {
 	return &doorbell{dir: d, key: segments.KeyOf(&st), page: page, quit: make(chan struct{}), gone: make(chan struct{})}, nil
 }
 
-// current says whether somebody waits, at the file that clients find.
+// current says whether it is the file that clients find.
 func (b *doorbell) current() bool {
 	var st unix.Stat_t
-	return b.failed.Load() == nil && unix.Fstatat(b.dir.fd, layout.Doorbell, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+	return unix.Fstatat(b.dir.fd, layout.Doorbell, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&
 		segments.KeyOf(&st) == b.key && isBell(&st)
 }
 

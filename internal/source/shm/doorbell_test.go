@@ -257,6 +257,7 @@ func TestWaitThatFailsEndsUntilTheNextCollection(t *testing.T) {
 		return old.failed.Load() != nil
 	}, 10*time.Second, time.Millisecond)
 	<-old.gone
+	require.NoError(t, os.Truncate(f.bellPath(), layout.DoorbellSize))
 	f.collect()
 	f.answered(f.ringer(), drains)
 	f.collect()

@@ -187,6 +187,7 @@ func (s *source) Commit() {
 	if s.observing {
 		return // what has ended is there until the Collector removes it
 	}
+	s.set.FoundAll(len(s.waiting) == 0 && !s.crowded && !s.rescan && !s.unlisted)
 	if at := s.set.Commit(); !at.IsZero() && s.dir != nil {
 		s.dir.delivered(at)
 	}

@@ -77,6 +77,21 @@ int main(int argc, char **argv)
 		hotpath_counter_add_with(c, n, &attr, 1);
 		kill(getpid(), SIGKILL);
 	}
+	if (strcmp(command, "recording") == 0) { /* one measurement, and when its input says so N more, some hundred in a millisecond */
+		hotpath_attr attr = HOTPATH_INT("i", 1);
+		char byte;
+
+		hotpath_counter_add_with(c, 1, &attr, 1);
+		puts("ready");
+		fflush(stdout);
+		for (uint64_t i = read(0, &byte, 1) == 1 ? n : 0; i > 0; i--) {
+			hotpath_counter_add_with(c, 1, &attr, 1);
+			if (i % 200 == 0)
+				usleep(1000);
+		}
+		stay();
+		return 0;
+	}
 	if (strcmp(command, "die") == 0) /* at once */
 		kill(getpid(), SIGKILL);
 	if (strcmp(command, "series") == 0) { /* several pages of catalogue and values, and at once to the end */

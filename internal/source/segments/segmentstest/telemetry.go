@@ -58,3 +58,10 @@ func (t *Telemetry) Skipped() map[string]int64 {
 	defer t.mu.Unlock()
 	return maps.Clone(t.skipped)
 }
+
+// Measured is one of Measurements. It may be called at any time.
+func (t *Telemetry) Measured(which string) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.Measurements[which]
+}
