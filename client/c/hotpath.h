@@ -268,7 +268,7 @@ struct hotpath__ctl {
 	uint32_t full;      /* no further stripe could be reserved */
 	uint32_t lock;      /* 0 free, 1 held, 2 held with waiters */
 	uint64_t telling;   /* who tells a collector (see hotpath__teller), 0 for nobody */
-	uint32_t rings_full;   /* no further ring could be reserved */
+	uint64_t rings_again;  /* no further ring is reserved before, by CLOCK_MONOTONIC_COARSE */
 	uint32_t shared_count; /* of those below */
 	uint16_t shared_rings[HOTPATH__SHARED_RINGS];
 	uint16_t rings[HOTPATH__RING_IDS]; /* by concurrency id, the number of its ring plus 1 */
@@ -3991,19 +3991,26 @@ static inline int hotpath__ring_bell(const struct hotpath__bell *b)
 	return __atomic_load_n(&b->inode, __ATOMIC_ACQUIRE) != 0 && hotpath__sys(SYS_futex, b->page, HOTPATH__FUTEX_WAKE, HOTPATH__DOORBELL_WAITERS, 0, 0, 0) > 0;
 }
 
+static inline uint64_t hotpath__coarse_now(void)
+{
+	uint64_t t[2] = {0, 0};
+
+	hotpath__clock_gettime(HOTPATH__CLOCK_MONOTONIC_COARSE, t);
+	return t[0] * 1000000000 + t[1];
+}
+
 /* Wake a collector, as a quarter of a ring was filled. Another one may have come and made the file anew, also where somebody waits at the old one. */
 HOTPATH__COLD void hotpath__wake_v1(void)
 {
 	struct hotpath__state *s = &hotpath__state_v1;
 	struct hotpath__bell *b = &s->bell;
-	uint64_t t[2] = {0, 0}, now, looked, rest = HOTPATH__RETRY;
+	uint64_t now, looked, rest = HOTPATH__RETRY;
 
 	if (s->where != HOTPATH__W_SHM || __atomic_load_n(&b->page, __ATOMIC_RELAXED) == 0)
 		return;
 	if (hotpath__ring_bell(b))
 		rest *= 10;
-	hotpath__clock_gettime(HOTPATH__CLOCK_MONOTONIC_COARSE, t);
-	now = t[0] * 1000000000 + t[1];
+	now = hotpath__coarse_now();
 	looked = __atomic_load_n(&b->looked, __ATOMIC_RELAXED);
 	if (now - looked < rest || !__atomic_compare_exchange_n(&b->looked, &looked, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
@@ -4014,7 +4021,7 @@ HOTPATH__COLD void hotpath__wake_v1(void)
 /* Reserve a further ring, and return its number plus 1, or 0. Called with the lock held. */
 static inline uint16_t hotpath__new_ring(struct hotpath__state *s, struct hotpath__ctl *c)
 {
-	uint64_t *used = HOTPATH__FIELD(s->base, HOTPATH__OFF_RINGS_USED), i = *used;
+	uint64_t *used = HOTPATH__FIELD(s->base, HOTPATH__OFF_RINGS_USED), i = *used, again = UINT64_MAX;
 
 	if (i < s->ring_count && s->placed && !s->detached) {
 		if (hotpath__reserve(s, hotpath__ring_at(s, i), 0, HOTPATH__RING_USED, 1) == 0) {
@@ -4024,9 +4031,18 @@ static inline uint16_t hotpath__new_ring(struct hotpath__state *s, struct hotpat
 		}
 		/* Part of a ring is of no use here, and may be what others lack. */
 		hotpath__sys(SYS_madvise, hotpath__address(hotpath__ring_at(s, i)), HOTPATH__RING_USED, HOTPATH__MADV_REMOVE, 0, 0, 0);
+		again = hotpath__coarse_now() + HOTPATH__RETRY;
 	}
-	__atomic_store_n(&c->rings_full, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->rings_again, again, __ATOMIC_RELAXED);
 	return 0;
+}
+
+/* Whether it may be that a further ring can be had. */
+static inline int hotpath__ring_to_be_had(const struct hotpath__ctl *c)
+{
+	uint64_t again = __atomic_load_n(&c->rings_again, __ATOMIC_RELAXED);
+
+	return again == 0 || (again != UINT64_MAX && hotpath__coarse_now() >= again);
 }
 
 /* The ring of a concurrency id, made if need be. */
@@ -4036,7 +4052,7 @@ static inline int hotpath__own_ring(struct hotpath__state *s, struct hotpath__ct
 
 	if (id >= HOTPATH__RING_IDS)
 		return 0;
-	if (__atomic_load_n(&c->rings[id], __ATOMIC_ACQUIRE) == 0 && !__atomic_load_n(&c->rings_full, __ATOMIC_RELAXED)) {
+	if (__atomic_load_n(&c->rings[id], __ATOMIC_ACQUIRE) == 0 && hotpath__ring_to_be_had(c)) {
 		hotpath__lock(c, &mask);
 		if (c->started && c->rings[id] == 0)
 			__atomic_store_n(&c->rings[id], hotpath__new_ring(s, c), __ATOMIC_RELEASE);
@@ -4064,7 +4080,7 @@ static inline char *hotpath__lock_ring(struct hotpath__state *s, struct hotpath_
 			if (__atomic_compare_exchange_n((uint32_t *)(void *)(ring + HOTPATH__RING_LOCK), &unlocked, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 				return ring;
 		}
-		if (n == HOTPATH__SHARED_RINGS || __atomic_load_n(&c->rings_full, __ATOMIC_RELAXED)) {
+		if (n == HOTPATH__SHARED_RINGS || !hotpath__ring_to_be_had(c)) {
 			if (n == 0 || yielded++ == HOTPATH__YIELDS)
 				return NULL;
 			hotpath__sys(SYS_sched_yield, 0, 0, 0, 0, 0, 0);

@@ -220,3 +220,31 @@ func TestRecordingUnderValgrind(t *testing.T) {
 		c.finish()
 	}
 }
+
+func TestRingIsTriedAgainWhenThereMayBeRoom(t *testing.T) {
+	for _, variant := range []compiler{compilers[0], compilers[3]} {
+		t.Run(variant.name, func(t *testing.T) {
+			program := variant.compile(t, "testdata/ring.c", "-lm")
+			dir := tmpfs(t, "4m")
+			ballast := filepath.Join(dir, ".ballast")
+			if err := os.WriteFile(ballast, make([]byte, 3<<20), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c := start(t, program, dir, "lines")
+			c.record(5)
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+			c.record(5)
+			if got := c.rings().used; got != 0 {
+				t.Fatalf("%d rings at once", got)
+			}
+			time.Sleep(1100 * time.Millisecond)
+			c.record(5)
+			if got := c.rings(); got.used != 1 || len(got.read(t, 0)) != 5 {
+				t.Errorf("%d rings, with other than 5 measurements in the first", got.used)
+			}
+			c.finish()
+		})
+	}
+}

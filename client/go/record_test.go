@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -368,6 +369,10 @@ func TestARingThatATmpfsHasNoRoomForIsGivenBack(t *testing.T) {
 	}
 	if counter.AddWith(1, Int("n", 1)); h.load(segment.OffUnrecorded) != 6 {
 		t.Error("it is tried again and again")
+	}
+	time.Sleep(tryAfter)
+	if counter.AddWith(1, Int("n", 1)); h.load(segment.OffUnrecorded) != 6 || h.load(segment.OffRingsUsed) != 1 {
+		t.Error("it is not tried again")
 	}
 }
 

@@ -5,6 +5,7 @@ package hotpath
 import (
 	"path/filepath"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +20,11 @@ type rings struct {
 	stripes  uintptr          // word 0 of the stripe of P 0
 	shared   uintptr          // word 0 of the shared area
 	doorbell *doorbell
-	full     atomic.Bool // no further ring can be had
+	again    atomic.Int64 // no further ring is reserved before, by nanotime
 }
+
+// tryAfter is how long no further ring is reserved after there was no room for one.
+const tryAfter = time.Second
 
 // begin prepares for the rings of a mapping, which is published at a path, or in none.
 func (r *rings) begin(m *mapping, path string) {
@@ -45,7 +49,7 @@ func (r *rings) slot(kind uint8, word unsafe.Pointer) uint32 {
 // wantRing sees to it that P p has a ring, and reports whether it does.
 func (c *client) wantRing(p int) bool {
 	r := &c.stripes.rings
-	if p >= len(r.of) || r.full.Load() {
+	if p >= len(r.of) || r.again.Load() != 0 && nanotime() < r.again.Load() {
 		return false
 	}
 	c.mu.Lock()
@@ -56,7 +60,7 @@ func (c *client) wantRing(p int) bool {
 	a := &c.mapping.rings
 	start := a.offset + a.copies*a.size
 	if !c.mapping.addCopy(a) {
-		r.full.Store(true)
+		r.again.Store(nanotime() + int64(tryAfter))
 		// What could be reserved of it goes back to the tmpfs.
 		_ = unix.Madvise(c.mapping.bytes(start, a.reserved), unix.MADV_REMOVE)
 		return false
