@@ -25,8 +25,8 @@ type Journal struct {
 	base int64 // after the last compaction
 }
 
-// Open reads the journal of a name in an open directory, which belongs to this user, and begins a new one with what the old one
-// says. If that is nothing, there is none until the first compaction. What others have put in its place is not read, and is replaced then. The journal is there, and what
+// Open reads the journal of a name in an open directory, which belongs to this user or to root, and begins a new one with what the
+// old one says. If that is nothing, there is none until the first compaction. What others have put in its place is not read, and is replaced then. The journal is there, and what
 // was read is right, though there is an error, unless no descriptor is left.
 func Open(dir int, name string) (*Journal, State, error) {
 	own, err := unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)

@@ -275,21 +275,34 @@ func TestCountingGoesOnWhereTheJournalHasNoRoom(t *testing.T) {
 	assert.EqualValues(t, 3, p.Counters["calls,op=get"])
 }
 
-func TestInADirectoryOfAnotherUserNothingIsKept(t *testing.T) {
+func TestInADirectoryOfAnotherUserButRootNothingIsKept(t *testing.T) {
 	requireRoot(t)
-	f := unstarted(t)
-	require.NoError(t, os.Mkdir(f.dir, 0o755))
-	require.NoError(t, os.Chmod(f.dir, os.ModeSticky|0o777))
-	end := unprivileged(t)
-	f.start()
-	live, err := segmenttest.Publish(f.dir, "a", recording(1).Bytes())
-	require.NoError(t, err)
-	defer live.Die()
-	f.noticed()
-	live.Ring(0).Record(calls.Of(3, get))
-	assert.EqualValues(t, 3, f.one().Counters["calls,op=get"])
-	assert.NoFileExists(t, f.journalPath())
-	end()
+	for uid, kept := range map[int]bool{0: true, 1234: false} {
+		t.Run(fmt.Sprint(uid), func(t *testing.T) {
+			f := unstarted(t)
+			require.NoError(t, os.Mkdir(f.dir, 0o755))
+			require.NoError(t, os.Chown(f.dir, uid, uid))
+			require.NoError(t, os.Chmod(f.dir, os.ModeSticky|0o777))
+			end := unprivileged(t)
+			f.start()
+			live, err := segmenttest.Publish(f.dir, "a", recording(1).Bytes())
+			require.NoError(t, err)
+			defer live.Die()
+			f.noticed()
+			live.Ring(0).Record(calls.Of(3, get))
+			assert.EqualValues(t, 3, f.one().Counters["calls,op=get"])
+			f.src.Commit()
+			_, err = os.Stat(f.journalPath())
+			assert.Equal(t, kept, err == nil, "%v", err)
+			assert.Equal(t, !kept, f.logs.FilterMessageSnippet("is not kept").Len() == 1)
+			if kept {
+				live.Ring(0).Record(calls.Of(4, get))
+				f.restart()
+				assert.EqualValues(t, 7, f.one().Counters["calls,op=get"])
+			}
+			end()
+		})
+	}
 }
 
 func TestJournalIsMadeOnlyWhereThereAreRings(t *testing.T) {
